@@ -1,0 +1,350 @@
+"""Label scores, flips and receipts: the one definition of why a label is flipped.
+
+Notation (axes: N images, K basis atoms, L attributes). ``c`` are the coefficients, rows on
+the simplex; ``Y_B`` the basis labels, an unknown one counted as the attribute's prior;
+``s = c Y_B`` the label scores in 0..1. The log-odds that attribute j of image i is present
+(the form is our choice; the inputs are those of the paper, section 2):
+
+    score_ij = bias_j + w_j logit(s'_ij) + LLR_j(given_ij) + classifier_ij + residual_ij
+    s'_ij    = (s_ij + smoothing * prior_j) / (1 + smoothing)
+
+*full* evidence uses all five terms. *strict* evidence has its own bias and weight and only
+the first three: there the basis images and the shop's own label are the whole reason.
+A label is flipped where the sign of the score contradicts it; unknown labels are not flips.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from selfml.run import Run
+
+TERMS = ("bias", "basis", "given", "classifier", "residual")
+STRICT_TERMS = ("bias", "basis", "given")
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    """Log-odds of probabilities strictly between 0 and 1."""
+    p = np.asarray(p, np.float64)
+    return np.log(p) - np.log1p(-p)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Probabilities of log-odds, without overflow."""
+    x = np.asarray(x, np.float64)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+@dataclass(frozen=True)
+class EvidenceModel:
+    """What turns label scores and given labels into log-odds (stored as ``evidence.json``).
+
+    Attributes
+    ----------
+    prior : (L,) float
+        Prevalence of each attribute on the clean training images, within (0, 1).
+    smoothing : float
+        Weight of the prior in the label score; keeps the logit finite.
+    bias, basis_weight : (L,) float
+        Of full evidence.
+    strict_bias, strict_basis_weight : (L,) float
+        Of strict evidence.
+    llr : (1 + number of categories, L, 2) float
+        Log-likelihood ratio of a given 0 and a given 1; row 0 is for any other category.
+    categories : tuple of str
+        Names of rows 1, 2, ... of ``llr``.
+    """
+
+    prior: np.ndarray
+    smoothing: float
+    bias: np.ndarray
+    basis_weight: np.ndarray
+    strict_bias: np.ndarray
+    strict_basis_weight: np.ndarray
+    llr: np.ndarray
+    categories: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """As text; :meth:`from_json` gives back equal numbers."""
+        fields = {k: np.asarray(v).tolist() for k, v in vars(self).items()}
+        return json.dumps(fields)
+
+    @classmethod
+    def from_json(cls, text: str) -> EvidenceModel:
+        """Read what :meth:`to_json` wrote."""
+        fields = json.loads(text)
+        categories, smoothing = tuple(fields.pop("categories")), fields.pop("smoothing")
+        arrays = {k: np.asarray(v, np.float64) for k, v in fields.items()}
+        return cls(categories=categories, smoothing=smoothing, **arrays)
+
+    def category_index(self, categories: Sequence[str | None] | None, n_images: int) -> np.ndarray:
+        """Row of ``llr`` for each image, (N,) int; 0 where the category is unknown."""
+        if categories is None:
+            return np.zeros(n_images, np.int64)
+        rows = {name: i + 1 for i, name in enumerate(self.categories)}
+        return np.array([rows.get(name, 0) for name in categories], np.int64)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Log-odds terms of N images and L attributes, each (N, L) or broadcastable to it."""
+
+    bias: np.ndarray
+    basis: np.ndarray
+    given: np.ndarray
+    classifier: np.ndarray
+    residual: np.ndarray
+    strict_bias: np.ndarray
+    strict_basis: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """Full evidence, (N, L) float64."""
+        return self.bias + self.basis + self.given + self.classifier + self.residual
+
+    @property
+    def strict_score(self) -> np.ndarray:
+        """Strict evidence, (N, L) float64."""
+        return self.strict_bias + self.strict_basis + self.given
+
+
+def basis_values(basis_labels: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Y_B with every unknown label replaced by the attribute's prior, (K, L) float64."""
+    labels = np.asarray(basis_labels)
+    return np.where(labels < 0, np.asarray(prior, np.float64), labels.astype(np.float64))
+
+
+def label_scores(coefficients: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
+    """``s = c Y_B``, (N, L) float64, from (N, K) sparse coefficients (paper section 2)."""
+    return np.asarray(coefficients.astype(np.float64) @ np.asarray(values, np.float64))
+
+
+def basis_logit(scores: np.ndarray, prior: np.ndarray, smoothing: float) -> np.ndarray:
+    """Log-odds of the smoothed label scores, (N, L)."""
+    return logit((np.clip(scores, 0.0, 1.0) + smoothing * prior) / (1.0 + smoothing))
+
+
+def given_term(
+    model: EvidenceModel, given: np.ndarray, category_index: np.ndarray | int
+) -> np.ndarray:
+    """What the shop's own labels are worth, (N, L); 0 where a label is unknown."""
+    given = np.asarray(given)
+    table = model.llr[category_index]
+    return np.where(given < 0, 0.0, np.where(given == 1, table[..., 1], table[..., 0]))
+
+
+def evidence(
+    model: EvidenceModel,
+    scores: np.ndarray,
+    given: np.ndarray,
+    category_index: np.ndarray,
+    classifier: np.ndarray,
+    residual: np.ndarray,
+) -> Evidence:
+    """All log-odds terms.
+
+    Parameters
+    ----------
+    scores : (N, L) float in 0..1
+        Label scores ``c Y_B``.
+    given : (N, L) int8
+        Labels as the shop gave them, -1 unknown.
+    category_index : (N,) int
+        Rows of ``model.llr``.
+    classifier, residual : (N, L) float
+        The last two terms, in log-odds.
+    """
+    basis = basis_logit(scores, model.prior, model.smoothing)
+    return Evidence(
+        bias=np.broadcast_to(model.bias, basis.shape),
+        basis=model.basis_weight * basis,
+        given=given_term(model, given, category_index),
+        classifier=np.asarray(classifier, np.float64),
+        residual=np.asarray(residual, np.float64),
+        strict_bias=np.broadcast_to(model.strict_bias, basis.shape),
+        strict_basis=model.strict_basis_weight * basis,
+    )
+
+
+def corrected_labels(given: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The labels that the score says, int8; an unknown given label stays unknown."""
+    return np.where(np.asarray(given) < 0, -1, score > 0).astype(np.int8)
+
+
+def flips_frame(
+    given: np.ndarray,
+    terms: Evidence,
+    scores: np.ndarray,
+    truth: np.ndarray,
+    *,
+    mode: str = "full",
+) -> pd.DataFrame:
+    """Every flip with its terms: the columns of ``flips.parquet``, ``auto_accept`` false.
+
+    Parameters
+    ----------
+    given, truth : (N, L) int8
+        -1 unknown.
+    mode : {"full", "strict"}
+        Which evidence decides.
+    """
+    if mode not in ("full", "strict"):
+        raise ValueError(f"mode: must be 'full' or 'strict', got {mode!r}")
+    score, strict = terms.score, terms.strict_score
+    deciding = score if mode == "full" else strict
+    corrected = corrected_labels(given, deciding)
+    i, j = np.nonzero((given >= 0) & (corrected != given))
+    return pd.DataFrame(
+        {
+            "image_index": i.astype(np.int32),
+            "attribute_index": j.astype(np.int16),
+            "given": given[i, j],
+            "corrected": corrected[i, j],
+            "score": score[i, j],
+            "term_bias": terms.bias[i, j],
+            "term_basis": terms.basis[i, j],
+            "term_given": terms.given[i, j],
+            "term_classifier": terms.classifier[i, j],
+            "term_residual": terms.residual[i, j],
+            "strict_score": strict[i, j],
+            "strict_bias": terms.strict_bias[i, j],
+            "strict_basis": terms.strict_basis[i, j],
+            "strict_agrees": (score[i, j] > 0) == (strict[i, j] > 0),
+            "label_score": scores[i, j],
+            "confidence": sigmoid(np.abs(deciding[i, j])).astype(np.float32),
+            "auto_accept": np.zeros(len(i), bool),
+            "truth": truth[i, j],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Why one label of one image has the score it has; adds up exactly.
+
+    Attributes
+    ----------
+    atoms : DataFrame
+        basis_index, image_index, image_id, coefficient, label (-1 unknown), value (the label,
+        or the prior where unknown) and contribution = coefficient * value; the contributions
+        add up to ``label_score``. Largest coefficient first.
+    terms, strict_terms : dict of str to float
+        Log-odds by ``TERMS`` and ``STRICT_TERMS``; they add up to ``score``, ``strict_score``.
+    """
+
+    image_index: int
+    attribute_index: int
+    attribute: str
+    given: int
+    label_score: float
+    prior: float
+    smoothing: float
+    basis_weight: float
+    strict_basis_weight: float
+    atoms: pd.DataFrame
+    terms: dict[str, float]
+    strict_terms: dict[str, float]
+
+    @property
+    def score(self) -> float:
+        """Log-odds by full evidence."""
+        return float(sum(self.terms.values()))
+
+    @property
+    def strict_score(self) -> float:
+        """Log-odds by strict evidence."""
+        return float(sum(self.strict_terms.values()))
+
+    @property
+    def strict_agrees(self) -> bool:
+        """Whether both kinds of evidence say the same label."""
+        return (self.score > 0) == (self.strict_score > 0)
+
+
+def read_evidence_model(run: Run) -> EvidenceModel:
+    """The evidence model of a run."""
+    return EvidenceModel.from_json(run.text("evidence.json"))
+
+
+def receipt(
+    run: Run, image_index: int, attribute_index: int, *, model: EvidenceModel | None = None
+) -> Receipt:
+    """The receipt of one label of one image, from the files of the run alone."""
+    model = model or read_evidence_model(run)
+    i, j = int(image_index), int(attribute_index)
+    own = run.coefficients_of(i)
+    atoms = own.merge(run.table("basis", ["basis_index", "image_index", "image_id"]))
+    labels = run.array("basis_labels")[atoms["basis_index"].to_numpy(), j]
+    values = basis_values(labels[:, None], model.prior[j])[:, 0]
+    coefficients = atoms["coefficient"].to_numpy(np.float64)
+    atoms = atoms.assign(label=labels, value=values, contribution=coefficients * values)
+    atoms = atoms.sort_values("coefficient", ascending=False, ignore_index=True)
+    score = float(atoms["contribution"].sum())
+    given = int(run.array("labels_given")[i, j])
+    category = run.table("images", ["category"])["category"].iloc[i]
+    rows = model.category_index([category], 1)
+    llr = float(model.llr[rows[0], j, given]) if given >= 0 else 0.0
+    basis = float(basis_logit(np.array(score), model.prior[j], model.smoothing))
+    return Receipt(
+        image_index=i,
+        attribute_index=j,
+        attribute=run.attributes[j],
+        given=given,
+        label_score=score,
+        prior=float(model.prior[j]),
+        smoothing=float(model.smoothing),
+        basis_weight=float(model.basis_weight[j]),
+        strict_basis_weight=float(model.strict_basis_weight[j]),
+        atoms=atoms,
+        terms={
+            "bias": float(model.bias[j]),
+            "basis": float(model.basis_weight[j]) * basis,
+            "given": llr,
+            "classifier": float(run.array("terms_classifier")[i, j]),
+            "residual": float(run.array("terms_residual")[i, j]),
+        },
+        strict_terms={
+            "bias": float(model.strict_bias[j]),
+            "basis": float(model.strict_basis_weight[j]) * basis,
+            "given": llr,
+        },
+    )
+
+
+def without_atom(of: Receipt, basis_index: int) -> Receipt:
+    """The receipt with one basis image taken out and its share spread over the others.
+
+    The remaining coefficients are divided by their sum; with none left, the label score
+    becomes the prior. Nothing else of the evidence changes.
+
+    Raises
+    ------
+    ValueError
+        When the receipt has no such basis image.
+    """
+    atoms = of.atoms
+    if basis_index not in set(atoms["basis_index"]):
+        raise ValueError(
+            f"basis_index: {basis_index} takes no part in this label; "
+            f"its basis images are {sorted(atoms['basis_index'])}"
+        )
+    atoms = atoms[atoms["basis_index"] != basis_index].reset_index(drop=True)
+    rest = atoms["coefficient"].to_numpy(np.float64)
+    rest = rest / rest.sum() if len(rest) else rest
+    values = atoms["value"].to_numpy(np.float64)
+    score = float(rest @ values) if len(rest) else of.prior
+    basis = float(basis_logit(np.array(score), of.prior, of.smoothing))
+    return replace(
+        of,
+        label_score=score,
+        atoms=atoms.assign(coefficient=rest, contribution=rest * values),
+        terms={**of.terms, "basis": of.basis_weight * basis},
+        strict_terms={**of.strict_terms, "basis": of.strict_basis_weight * basis},
+    )

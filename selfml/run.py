@@ -1,0 +1,344 @@
+"""The run directory: what training writes and the dashboard reads.
+
+Row i is ``image_index`` i in every table and array of a run. Every file is whole once it
+has its name (written beside it, then renamed), so a run can be read while it grows; a
+complete run never changes. Axes: N images, K basis atoms, L attributes, d features.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import sparse
+
+SCHEMA_VERSION = 1
+STATUSES = ("running", "complete", "failed")
+SPLITS = ("noisy_train", "noisy_test", "clean_train", "clean_test")
+METHODS = ("baseline_0", "baseline_1", "self_ml")
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "images": pa.schema(
+        [
+            ("image_index", pa.int32()),
+            ("image_id", pa.string()),  # the file name of labels.csv, relative to the dataset
+            ("split", pa.string()),
+            ("category", pa.string()),
+            ("thumbnail_offset", pa.int64()),  # into thumbnails.bin
+            ("thumbnail_bytes", pa.int32()),
+            ("hull_distance", pa.float32()),  # of the features to the basis' convex hull
+            ("n_active", pa.int16()),  # non-zero coefficients
+            ("map_tsne_x", pa.float32()),
+            ("map_tsne_y", pa.float32()),
+            ("map_umap_x", pa.float32()),
+            ("map_umap_y", pa.float32()),
+        ]
+    ),
+    "attributes": pa.schema(
+        [
+            ("attribute_index", pa.int16()),
+            ("name", pa.string()),
+            ("group", pa.string()),
+            ("prevalence_given", pa.float64()),  # fractions of the known cells
+            ("prevalence_verified", pa.float64()),
+        ]
+    ),
+    "coefficients": pa.schema(
+        [
+            ("image_index", pa.int32()),
+            ("basis_index", pa.int32()),
+            ("coefficient", pa.float32()),
+        ]
+    ),
+    "basis": pa.schema(
+        [
+            ("basis_index", pa.int32()),
+            ("image_index", pa.int32()),  # the image shown for the atom
+            ("image_id", pa.string()),
+            ("label_source", pa.string()),  # oracle | nearest_clean
+            ("distance", pa.float32()),  # from the atom's features to that image's
+            ("usage", pa.int32()),  # images with a coefficient above zero on it
+            ("mass", pa.float32()),  # sum of its coefficients
+            ("self_coefficient", pa.float32()),  # of the image on itself
+        ]
+    ),
+    "flips": pa.schema(
+        [
+            ("image_index", pa.int32()),
+            ("attribute_index", pa.int16()),
+            ("given", pa.int8()),
+            ("corrected", pa.int8()),
+            ("score", pa.float64()),  # log-odds that the attribute is present, full evidence
+            ("term_bias", pa.float64()),  # the five terms add up to score
+            ("term_basis", pa.float64()),
+            ("term_given", pa.float64()),
+            ("term_classifier", pa.float64()),
+            ("term_residual", pa.float64()),
+            ("strict_score", pa.float64()),  # from the basis images and the given label only
+            ("strict_bias", pa.float64()),  # strict_bias + strict_basis + term_given
+            ("strict_basis", pa.float64()),
+            ("strict_agrees", pa.bool_()),
+            ("label_score", pa.float64()),  # (Y_B c)_j in 0..1
+            ("confidence", pa.float32()),  # probability that the corrected label is right
+            ("auto_accept", pa.bool_()),
+            ("truth", pa.int8()),  # -1 unknown
+        ]
+    ),
+    "metrics": pa.schema(
+        [
+            ("method", pa.string()),
+            ("metric", pa.string()),
+            ("value", pa.float64()),
+            ("definition", pa.string()),
+        ]
+    ),
+    "attribute_metrics": pa.schema(
+        [
+            ("attribute_index", pa.int16()),
+            ("method", pa.string()),
+            ("metric", pa.string()),
+            ("value", pa.float64()),
+            ("low", pa.float64()),  # 95 % bootstrap interval, null where none is given
+            ("high", pa.float64()),
+            ("support", pa.int32()),
+        ]
+    ),
+}
+
+# name -> (dtype, shape in the axes' letters)
+ARRAYS: dict[str, tuple[str, str]] = {
+    "features": ("float16", "Nd"),
+    "basis": ("float32", "Kd"),
+    "basis_labels": ("int8", "KL"),
+    "label_scores": ("float32", "NL"),
+    "labels_given": ("int8", "NL"),
+    "labels_corrected": ("int8", "NL"),
+    "labels_strict": ("int8", "NL"),
+    "labels_true": ("int8", "NL"),
+    "terms_classifier": ("float32", "NL"),
+    "terms_residual": ("float32", "NL"),
+    "probabilities": ("float32", "NL"),  # SELF-ML's classifier
+    "probabilities_baseline_0": ("float32", "NL"),
+    "probabilities_baseline_1": ("float32", "NL"),
+}
+
+
+class RunError(ValueError):
+    """A run directory that is missing, unreadable or of another schema version (one line)."""
+
+
+def utc_now() -> str:
+    """The present time in UTC, ISO 8601, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that readers see the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class RunWriter:
+    """Writes a run directory; one writer a run.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory; made when missing. An existing run is continued, never emptied.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        (self.path / "model").mkdir(parents=True, exist_ok=True)
+        info_file = self.path / "run.json"
+        self.info: dict[str, Any] = json.loads(info_file.read_text()) if info_file.exists() else {}
+
+    def update(self, **fields: Any) -> None:
+        """Set fields of ``run.json`` and replace the file."""
+        if fields.get("status", "running") not in STATUSES:
+            raise ValueError(f"status: must be one of {STATUSES}, got {fields['status']!r}")
+        created = {"schema_version": SCHEMA_VERSION, "run_id": self.path.name, "created": utc_now()}
+        self.info = {**created, **self.info, **fields, "updated": utc_now()}
+        text = json.dumps(self.info, indent=1, ensure_ascii=False)
+        write_atomic(self.path / "run.json", text.encode())
+
+    def append_history(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """Append one line a value to ``history.jsonl`` (one write, so lines stay whole)."""
+        time = utc_now()
+        lines = [
+            json.dumps(
+                {"time": time, "stage": stage, "step": int(step), "name": k, "value": float(v)}
+            )
+            for k, v in values.items()
+        ]
+        with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+
+    def drop_history(self, stage: str, after_step: int) -> None:
+        """Remove a stage's lines beyond ``after_step``, as a resumed run writes them again."""
+        file = self.path / "history.jsonl"
+        if not file.exists():
+            return
+        rows = (json.loads(line) for line in file.read_text().splitlines() if line.endswith("}"))
+        kept = [r for r in rows if not (r["stage"] == stage and r["step"] > after_step)]
+        write_atomic(file, "".join(json.dumps(r) + "\n" for r in kept).encode())
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run, such as ``config.toml``."""
+        write_atomic(self.path / name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a binary file of the run, such as ``thumbnails.bin``."""
+        write_atomic(self.path / name, data)
+
+    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Write ``name.parquet``; columns must be exactly those of ``SCHEMAS[name]``."""
+        schema = SCHEMAS[name]
+        missing, extra = set(schema.names) - set(frame), set(frame) - set(schema.names)
+        if missing or extra:
+            raise ValueError(f"{name}: missing columns {sorted(missing)}, extra {sorted(extra)}")
+        table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", row_group_size=65_536)
+        write_atomic(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
+
+    def write_array(self, name: str, array: np.ndarray) -> None:
+        """Write ``name.npy`` in the dtype of ``ARRAYS[name]`` (a two-axis array)."""
+        dtype, axes = ARRAYS[name]
+        if array.ndim != len(axes):
+            raise ValueError(f"{name}: must have axes {axes}, got shape {array.shape}")
+        temporary = self.path / f".{name}.npy.tmp"
+        with open(temporary, "wb") as file:
+            np.save(file, np.ascontiguousarray(array, dtype=dtype))
+        os.replace(temporary, self.path / f"{name}.npy")
+
+
+class Run:
+    """Reads a run directory; nothing is loaded before it is asked for.
+
+    Raises
+    ------
+    RunError
+        When the folder is no run, or was written by another schema version.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            self.info: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise RunError(
+                f"{self.path}: not a run directory (no readable run.json); "
+                "name a folder that `selfml train` wrote"
+            ) from error
+        version = self.info.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{self.path}: schema version {version}, this program reads {SCHEMA_VERSION}; "
+                "train it again or use the release that wrote it"
+            )
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name when the run was made."""
+        return self.info["run_id"]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether training has finished."""
+        return self.info.get("status") == "complete"
+
+    def has(self, *names: str) -> bool:
+        """Whether these tables or arrays are there (``"flips"``, ``"features"``, ...)."""
+        return all(
+            (self.path / f"{n}.parquet").exists() or (self.path / f"{n}.npy").exists()
+            for n in names
+        )
+
+    def table_path(self, name: str) -> Path:
+        """Path of a table, for readers such as DuckDB."""
+        return self.path / f"{name}.parquet"
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table as a frame; ``columns`` limits what is read."""
+        if name not in SCHEMAS:
+            raise KeyError(f"no table {name!r}; there are {sorted(SCHEMAS)}")
+        path = self.table_path(name)
+        if not path.exists():
+            raise RunError(f"{path}: not written yet (status: {self.info.get('status')})")
+        return pq.read_table(path, columns=columns).to_pandas()
+
+    def array(self, name: str) -> np.ndarray:
+        """An array, memory-mapped and read-only."""
+        if name not in ARRAYS:
+            raise KeyError(f"no array {name!r}; there are {sorted(ARRAYS)}")
+        path = self.path / f"{name}.npy"
+        if not path.exists():
+            raise RunError(f"{path}: not written yet (status: {self.info.get('status')})")
+        return np.load(path, mmap_mode="r")
+
+    def coefficients_of(self, image_index: int) -> pd.DataFrame:
+        """basis_index and coefficient of one image; reads only the row groups that hold it."""
+        rows = pq.read_table(
+            self.table_path("coefficients"),
+            columns=["basis_index", "coefficient"],
+            filters=[("image_index", "==", int(image_index))],
+        )
+        return rows.to_pandas()
+
+    def coefficients(self) -> sparse.csr_matrix:
+        """All coefficients, (N, K) CSR float64; rows add up to one."""
+        frame = self.table("coefficients")
+        shape = (int(self.info["n_images"]), int(self.info["n_atoms"]))
+        index = (frame["image_index"].to_numpy(), frame["basis_index"].to_numpy())
+        return sparse.csr_matrix((frame["coefficient"].to_numpy(np.float64), index), shape=shape)
+
+    def text(self, name: str) -> str:
+        """A text file of the run, such as ``config.toml``."""
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def history(self) -> pd.DataFrame:
+        """Columns time, stage, step, name, value; a line still being written is left out."""
+        columns = ["time", "stage", "step", "name", "value"]
+        file = self.path / "history.jsonl"
+        rows: Iterable[dict[str, Any]] = ()
+        if file.exists():
+            lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+            rows = [json.loads(line) for line in lines if line]
+        return pd.DataFrame(rows, columns=columns)
+
+    @cached_property
+    def attributes(self) -> list[str]:
+        """The L attribute names, by attribute_index."""
+        return self.table("attributes", ["name"])["name"].tolist()
+
+    def thumbnail(self, offset: int, n_bytes: int) -> bytes:
+        """The WebP thumbnail at ``thumbnail_offset`` of ``thumbnails.bin``."""
+        with open(self.path / "thumbnails.bin", "rb") as file:
+            file.seek(offset)
+            return file.read(n_bytes)
+
+
+def list_runs(folder: str | Path) -> list[Run]:
+    """The readable runs directly in ``folder``, newest first; other folders are passed over."""
+    found = []
+    for entry in Path(folder).iterdir() if Path(folder).is_dir() else ():
+        if (entry / "run.json").exists():
+            try:
+                found.append(Run(entry))
+            except RunError:
+                continue
+    return sorted(found, key=lambda run: run.info.get("created", ""), reverse=True)
