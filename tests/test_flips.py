@@ -1,0 +1,331 @@
+"""Receipts: a case worked by hand, and laws that hold for any run."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from selfml import flips
+from selfml.flips import EvidenceModel, Receipt
+from selfml.run import SCHEMAS, Run, RunWriter
+
+CATEGORIES = ("jackets", "dresses")
+
+
+def write_run(
+    path: Path,
+    model: EvidenceModel,
+    coefficients: np.ndarray,
+    basis_labels: np.ndarray,
+    labels_given: np.ndarray,
+    classifier: np.ndarray,
+    residual: np.ndarray,
+    categories: list[str | None],
+) -> Run:
+    """The files that a receipt reads, and flips.parquet, all from dense arrays."""
+    n, k = coefficients.shape
+    writer = RunWriter(path)
+    writer.update(n_images=n, n_atoms=k, n_attributes=labels_given.shape[1])
+    i, b = np.nonzero(coefficients)
+    writer.write_table(
+        "coefficients",
+        pd.DataFrame({"image_index": i, "basis_index": b, "coefficient": coefficients[i, b]}),
+    )
+    writer.write_table(
+        "basis",
+        blank("basis", k).assign(
+            basis_index=np.arange(k),
+            image_index=100 + np.arange(k),
+            image_id=[f"b{j}.jpg" for j in range(k)],
+        ),
+    )
+    writer.write_table(
+        "images", blank("images", n).assign(image_index=np.arange(n), category=categories)
+    )
+    names = [f"attribute {j}" for j in range(labels_given.shape[1])]
+    writer.write_table("attributes", blank("attributes", len(names)).assign(name=names))
+    for name, array in {
+        "basis_labels": basis_labels,
+        "labels_given": labels_given,
+        "terms_classifier": classifier,
+        "terms_residual": residual,
+    }.items():
+        writer.write_array(name, array)
+    writer.write_text("evidence.json", model.to_json())
+    run = Run(path)
+    terms, scores = recompute(run, model, categories)
+    truth = np.full_like(labels_given, -1)
+    frame = flips.flips_frame(labels_given, terms, scores, truth)
+    writer.write_table("flips", frame)
+    return run
+
+
+def blank(name: str, n_rows: int) -> pd.DataFrame:
+    """A table of empty strings and zeros."""
+    return pd.DataFrame(
+        {f.name: pd.Series(["" if str(f.type) == "string" else 0] * n_rows) for f in SCHEMAS[name]}
+    )
+
+
+def recompute(
+    run: Run, model: EvidenceModel, categories: list[str | None]
+) -> tuple[flips.Evidence, np.ndarray]:
+    """All terms at once, from the run's own arrays: the other way to the same numbers."""
+    values = flips.basis_values(run.array("basis_labels"), model.prior)
+    scores = flips.label_scores(run.coefficients(), values)
+    rows = model.category_index(categories, len(categories))
+    terms = flips.evidence(
+        model,
+        scores,
+        run.array("labels_given"),
+        rows,
+        run.array("terms_classifier"),
+        run.array("terms_residual"),
+    )
+    return terms, scores
+
+
+# --- by hand -----------------------------------------------------------------------------
+
+HAND_MODEL = EvidenceModel(
+    prior=np.array([0.5]),
+    smoothing=0.25,
+    bias=np.array([-0.5]),
+    basis_weight=np.array([2.0]),
+    strict_bias=np.array([0.25]),
+    strict_basis_weight=np.array([1.0]),
+    llr=np.array([[[-1.0, 2.0]], [[-3.0, 4.0]]]),
+    categories=("jackets",),
+)
+
+
+@pytest.fixture
+def hand_run(tmp_path: Path) -> Run:
+    """One image: half of it atom 0 (yes), a quarter atom 1 (unknown), a quarter atom 2 (no)."""
+    return write_run(
+        tmp_path / "hand",
+        HAND_MODEL,
+        np.array([[0.5, 0.25, 0.25]]),
+        np.array([[1], [-1], [0]]),
+        np.array([[0]]),
+        np.array([[1.5]]),
+        np.array([[-0.25]]),
+        ["dresses"],
+    )
+
+
+def test_the_receipt_of_a_case_worked_by_hand(hand_run: Run):
+    r = flips.receipt(hand_run, 0, 0)
+    assert r.atoms["basis_index"].tolist() == [0, 1, 2]
+    assert r.atoms["image_index"].tolist() == [100, 101, 102]
+    assert r.atoms["image_id"].tolist() == ["b0.jpg", "b1.jpg", "b2.jpg"]
+    assert r.atoms["label"].tolist() == [1, -1, 0]
+    assert r.atoms["value"].tolist() == [1.0, 0.5, 0.0]  # unknown counts as the prior
+    assert r.atoms["contribution"].tolist() == [0.5, 0.125, 0.0]
+    assert r.label_score == 0.625
+    # s' = (.625 + .25 * .5) / 1.25 = .6, whose log-odds are log 1.5
+    basis = math.log(1.5)
+    assert r.terms == pytest.approx(
+        {"bias": -0.5, "basis": 2 * basis, "given": -1.0, "classifier": 1.5, "residual": -0.25}
+    )
+    assert r.strict_terms == pytest.approx({"bias": 0.25, "basis": basis, "given": -1.0})
+    assert r.score == pytest.approx(2 * basis - 0.25)  # .561: present
+    assert r.strict_score == pytest.approx(basis - 0.75)  # -.345: absent
+    assert not r.strict_agrees
+    assert (r.attribute, r.given, r.prior) == ("attribute 0", 0, 0.5)
+
+
+def test_the_flip_of_the_hand_worked_case(hand_run: Run):
+    flip = hand_run.table("flips").iloc[0]
+    assert (flip["given"], flip["corrected"], flip["truth"]) == (0, 1, -1)
+    assert flip["score"] == pytest.approx(2 * math.log(1.5) - 0.25)
+    assert flip["confidence"] == pytest.approx(1 / (1 + math.exp(-flip["score"])))
+    assert not flip["strict_agrees"]
+    assert not flip["auto_accept"]
+
+
+def test_taking_the_yes_image_away_undoes_the_hand_worked_flip(hand_run: Run):
+    r = flips.without_atom(flips.receipt(hand_run, 0, 0), 0)
+    assert r.atoms["coefficient"].tolist() == [0.5, 0.5]
+    assert r.label_score == 0.25
+    # s' = (.25 + .125) / 1.25 = .3
+    assert r.terms["basis"] == pytest.approx(2 * math.log(0.3 / 0.7))
+    assert r.score < 0
+    assert r.terms["classifier"] == 1.5  # nothing else changes
+
+
+def test_with_no_basis_image_left_the_prior_speaks(hand_run: Run):
+    r = flips.receipt(hand_run, 0, 0)
+    for basis_index in (0, 1, 2):
+        r = flips.without_atom(r, basis_index)
+    assert r.atoms.empty
+    assert r.label_score == 0.5
+    assert r.terms["basis"] == 0.0  # log-odds of a prior of one half
+
+
+def test_an_atom_that_takes_no_part_cannot_be_taken_out(hand_run: Run):
+    with pytest.raises(ValueError, match=r"7 takes no part.*\[0, 1, 2\]"):
+        flips.without_atom(flips.receipt(hand_run, 0, 0), 7)
+
+
+@pytest.mark.parametrize(
+    ("category", "label", "worth"),
+    [("jackets", 0, -3), ("jackets", 1, 4), ("hats", 1, 2), (None, 0, -1), ("jackets", -1, 0)],
+)
+def test_what_a_given_label_is_worth_by_category(category: str | None, label: int, worth: float):
+    row = HAND_MODEL.category_index([category], 1)
+    assert flips.given_term(HAND_MODEL, np.array([[label]]), row).tolist() == [[worth]]
+
+
+def test_without_categories_every_image_uses_the_common_row():
+    assert HAND_MODEL.category_index(None, 3).tolist() == [0, 0, 0]
+
+
+def test_unknown_labels_are_never_flips():
+    assert flips.corrected_labels(np.array([-1, 0, 1]), np.array([9.0, 9, -9])).tolist() == [
+        -1,
+        1,
+        0,
+    ]
+
+
+def test_a_score_of_zero_says_absent():
+    assert flips.corrected_labels(np.array([1, 0]), np.zeros(2)).tolist() == [0, 0]
+
+
+def test_a_mode_that_does_not_exist_is_refused(hand_run: Run):
+    terms, scores = recompute(hand_run, HAND_MODEL, ["dresses"])
+    one = np.array([[0]], np.int8)
+    with pytest.raises(ValueError, match="mode: must be 'full' or 'strict', got 'both'"):
+        flips.flips_frame(one, terms, scores, one, mode="both")
+    assert flips.flips_frame(one, terms, scores, one, mode="strict").empty
+
+
+def test_sigmoid_is_safe_far_out_and_undoes_logit():
+    p = np.array([1e-12, 0.3, 0.5, 1 - 1e-12])
+    np.testing.assert_allclose(flips.sigmoid(flips.logit(p)), p)
+    assert flips.sigmoid(np.array([-1e4, 1e4])).tolist() == [0.0, 1.0]
+
+
+# --- laws --------------------------------------------------------------------------------
+
+
+@st.composite
+def models(draw: st.DrawFn, n_attributes: int) -> EvidenceModel:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    spread = draw(st.sampled_from([0.1, 1.0, 20.0]))
+    bias, weight, strict_bias, strict_weight = spread * rng.standard_normal((4, n_attributes))
+    return EvidenceModel(
+        prior=rng.uniform(0.001, 0.999, n_attributes),
+        smoothing=draw(st.floats(1e-3, 1.0)),
+        bias=bias,
+        basis_weight=weight,
+        strict_bias=strict_bias,
+        strict_basis_weight=strict_weight,
+        llr=spread * rng.standard_normal((1 + len(CATEGORIES), n_attributes, 2)),
+        categories=CATEGORIES,
+    )
+
+
+@st.composite
+def run_parts(draw: st.DrawFn) -> tuple:
+    n, k, n_attributes = (draw(st.integers(1, high)) for high in (6, 8, 4))
+    model = draw(models(n_attributes))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    raw = rng.random((n, k)) * (rng.random((n, k)) < draw(st.floats(0.1, 1.0)))
+    raw[np.arange(n), rng.integers(0, k, n)] += 0.1  # each image leans on one at least
+    coefficients = (raw / raw.sum(1, keepdims=True)).astype(np.float32)
+    basis_labels = rng.integers(-1, 2, (k, n_attributes))
+    labels_given = rng.integers(-1, 2, (n, n_attributes))
+    others = 5 * rng.standard_normal((2, n, n_attributes))
+    categories = [draw(st.sampled_from([*CATEGORIES, "hats", None])) for _ in range(n)]
+    return (model, coefficients, basis_labels, labels_given, *others, categories)
+
+
+law = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.slow
+@law
+@given(run_parts())
+def test_every_receipt_adds_up_to_the_score(parts: tuple):
+    model, categories = parts[0], parts[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        run = write_run(Path(folder), *parts)
+        terms, scores = recompute(run, model, categories)
+        for i, j in np.ndindex(scores.shape):
+            r = flips.receipt(run, i, j)  # the model as stored: JSON gives back equal numbers
+            assert r.atoms["contribution"].sum() == pytest.approx(scores[i, j], abs=1e-6)
+            assert r.score == pytest.approx(terms.score[i, j], abs=1e-6)
+            assert r.strict_score == pytest.approx(terms.strict_score[i, j], abs=1e-6)
+            assert r.atoms["coefficient"].is_monotonic_decreasing
+        check_flips(run, terms)
+
+
+def check_flips(run: Run, terms: flips.Evidence) -> None:
+    """Terms of every stored flip add up; exactly the contradicted known labels are flips."""
+    table, labels_given = run.table("flips"), run.array("labels_given")
+    parts = [f"term_{t}" for t in flips.TERMS]
+    np.testing.assert_allclose(table[parts].sum(axis=1), table["score"], atol=1e-6)
+    strict = table["strict_bias"] + table["strict_basis"] + table["term_given"]
+    np.testing.assert_allclose(strict, table["strict_score"], atol=1e-6)
+    flipped = (labels_given >= 0) & ((terms.score > 0) != (labels_given == 1))
+    cells = np.zeros_like(flipped)
+    cells[table["image_index"], table["attribute_index"]] = True
+    np.testing.assert_array_equal(cells, flipped)
+    assert (table["corrected"] == 1 - table["given"]).all()
+    assert table["confidence"].between(0.5, 1).all()
+
+
+@pytest.mark.slow
+@law
+@given(run_parts())
+def test_without_an_atom_equals_a_full_recomputation(parts: tuple):
+    model, coefficients, categories = parts[0], parts[1], parts[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        run = write_run(Path(folder), *parts)
+        values = flips.basis_values(run.array("basis_labels"), model.prior)
+        of = flips.receipt(run, 0, 0)
+        for basis_index in of.atoms["basis_index"]:
+            rest = coefficients[:1].astype(np.float64)
+            rest[0, basis_index] = 0
+            total = rest.sum()
+            scores = flips.label_scores(sparse.csr_matrix(rest / (total or 1)), values)
+            if not total:
+                scores[:] = model.prior
+            terms = flips.evidence(
+                model,
+                scores,
+                run.array("labels_given")[:1],
+                model.category_index(categories[:1], 1),
+                run.array("terms_classifier")[:1],
+                run.array("terms_residual")[:1],
+            )
+            r = flips.without_atom(of, basis_index)
+            assert r.score == pytest.approx(terms.score[0, 0], abs=1e-6)
+            assert r.strict_score == pytest.approx(terms.strict_score[0, 0], abs=1e-6)
+            assert_adds_up(r)
+
+
+def assert_adds_up(r: Receipt) -> None:
+    atoms = r.atoms
+    np.testing.assert_allclose(atoms["contribution"], atoms["coefficient"] * atoms["value"])
+    if len(atoms):
+        assert atoms["coefficient"].sum() == pytest.approx(1, abs=1e-6)
+        assert atoms["contribution"].sum() == pytest.approx(r.label_score, abs=1e-6)
+
+
+@given(models(3))
+@settings(max_examples=20, deadline=None)
+def test_an_evidence_model_comes_back_equal_from_json(model: EvidenceModel):
+    back = EvidenceModel.from_json(model.to_json())
+    for name, value in vars(model).items():
+        np.testing.assert_array_equal(getattr(back, name), value)
