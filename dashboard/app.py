@@ -1,0 +1,68 @@
+"""The dashboard: ``streamlit run dashboard/app.py``.
+
+Streamlit reads this file twice. The server imports it and finds ``app``, which adds the route of
+the thumbnails to Streamlit's own; each rerun then executes it as the main script, the frame
+around the view that is open.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import components, load, media, state
+from dashboard.load import RunSummary
+
+PAGES = (
+    ("views/overview.py", "Overview", ":material/dashboard:"),
+    ("views/map.py", "Map", ":material/scatter_plot:"),
+    ("views/basis.py", "Basis", ":material/apps:"),
+    ("views/attributes.py", "Attributes", ":material/label:"),
+    ("views/flips.py", "Flips", ":material/swap_horiz:"),
+)
+STATUS = {"complete": "", "running": " · training", "failed": " · failed", "": " · unknown"}
+
+
+def _name(run: RunSummary) -> str:
+    if run.is_demo:
+        return "Demo run"
+    return run.name + (" · unreadable" if run.problem else STATUS.get(run.status, ""))
+
+
+def _run_picker(runs: list[RunSummary]) -> None:
+    names = {run.name: _name(run) for run in runs}
+    if names:
+        options = list(names)
+        widget = state.bind("run", options)
+        st.selectbox("Run", options, format_func=lambda n: names.get(n, n), **widget)
+
+
+def _sidebar(pages: list[st.Page]) -> None:
+    with st.sidebar:
+        st.markdown("### SELF-ML")
+        st.caption("Find, correct and explain wrong labels")
+        for page in pages:
+            st.page_link(page, query_params=state.query_for(), width="stretch")
+        _run_picker(load.runs())
+        st.segmented_control(
+            "Save charts as", ["PNG", "SVG"], default="PNG", key="chart_format",
+            help="Format of the camera button that appears over each chart",
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Draw the frame and the view that is open."""
+    st.set_page_config("SELF-ML", ":material/styler:", layout="wide")
+    st.html(components.CSS)
+    pages = [
+        st.Page(path, title=title, icon=icon, default=i == 0)
+        for i, (path, title, icon) in enumerate(PAGES)
+    ]
+    view = st.navigation(pages, position="hidden")
+    _sidebar(pages)
+    view.run()
+
+
+if __name__ == "__main__":
+    main()
+else:
+    app = st.App(__file__, routes=[media.route()])

@@ -1,0 +1,235 @@
+"""Pieces shared by the views: image strips and grids, pager, metrics, downloads, empty states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import load, media, state
+from selfml.run import Run, RunError
+
+CSS = """
+<style>
+.sm-strip{display:flex;gap:12px;overflow-x:auto;padding:2px 2px 8px}
+.sm-grid{display:grid;gap:14px 12px;grid-template-columns:repeat(auto-fill,minmax(var(--sm),1fr))}
+.sm-item{margin:0;width:var(--sm);flex:none;font-size:.8rem;line-height:1.3;position:relative}
+.sm-grid .sm-item{width:auto}
+.sm-item a{color:inherit!important;text-decoration:none;display:block;border-radius:8px}
+.sm-item a:hover img,.sm-item a:focus-visible img{border-color:#1f77c9;
+ box-shadow:0 0 0 2px #1f77c9}
+.sm-item a:focus-visible{outline:none}
+.sm-item img{width:100%;aspect-ratio:1;object-fit:contain;display:block;border-radius:8px;
+ border:1px solid rgba(128,134,146,.4);background:#f4f1ec}
+.sm-item figcaption{margin-top:5px;overflow-wrap:anywhere;display:-webkit-box;
+ -webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden;white-space:pre-line}
+.sm-badge{position:absolute;top:6px;left:6px;padding:1px 7px;border-radius:9px;font-size:.72rem;
+ font-weight:600;background:#20242c;color:#fff}
+.sm-empty{border:1px dashed rgba(128,134,146,.6);border-radius:12px;padding:28px 24px;
+ text-align:center;max-width:720px;margin:12px auto}
+.sm-empty b{font-size:1.05rem;display:block;margin-bottom:6px}
+.sm-table{overflow-x:auto}
+.sm-table table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.sm-table th,.sm-table td{padding:8px 10px;text-align:right;white-space:nowrap;
+ border-bottom:1px solid rgba(128,134,146,.25)}
+.sm-table th:first-child,.sm-table td:first-child{text-align:left}
+.sm-table th{font-weight:600;font-size:.85rem}
+.sm-table td.best{font-weight:700}
+.stMainBlockContainer{padding-top:3.2rem;max-width:1600px}
+@media (max-width:640px){.stMainBlockContainer{padding:3.2rem .9rem 3rem}}
+</style>
+"""
+
+
+def _item(url: str, caption: str, href: str | None, badge: str | None, alt: str) -> str:
+    image = f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
+    mark = f'<span class="sm-badge">{escape(badge)}</span>' if badge else ""
+    body = f"{image}{mark}<figcaption>{escape(caption)}</figcaption>"
+    if href:
+        body = f'<a href="{escape(href)}" target="_self">{body}</a>'
+    return f'<figure class="sm-item">{body}</figure>'
+
+
+def _images_html(
+    css_class: str,
+    run: Run,
+    image_indices: Iterable[int],
+    captions: Sequence[str],
+    hrefs: Sequence[str | None] | None,
+    size_px: int,
+    badges: Sequence[str | None] | None,
+) -> str:
+    indices = [int(i) for i in image_indices]
+    n = len(indices)
+    for name, given in (("captions", captions), ("hrefs", hrefs), ("badges", badges)):
+        if given is not None and len(given) != n:
+            raise ValueError(f"{name}: must have one entry an image ({n}), got {len(given)}")
+    items = [
+        _item(url, str(caption), href, badge, f"Image {index}. {caption}")
+        for url, index, caption, href, badge in zip(
+            media.image_urls(run, indices), indices, captions,
+            hrefs or [None] * n, badges or [None] * n, strict=True,
+        )
+    ]  # fmt: skip
+    return f'<div class="{css_class}" style="--sm:{int(size_px)}px">{"".join(items)}</div>'
+
+
+def image_strip(
+    run: Run,
+    image_indices: Iterable[int],
+    captions: Sequence[str],
+    hrefs: Sequence[str | None] | None = None,
+    size_px: int = 112,
+    badges: Sequence[str | None] | None = None,
+) -> None:
+    """Thumbnails in one row that scrolls sideways, as a single element.
+
+    Parameters
+    ----------
+    image_indices : iterable of int
+        Which images, in order.
+    captions : sequence of str
+        One a picture, plain text (it is escaped); also read out by screen readers.
+    hrefs : sequence of str or None, optional
+        Where a click leads (``state.link``).
+    badges : sequence of str or None, optional
+        A short mark on the picture.
+
+    Raises
+    ------
+    ValueError
+        When the lists differ in length.
+    """
+    st.html(_images_html("sm-strip", run, image_indices, captions, hrefs, size_px, badges))
+
+
+def image_grid(
+    run: Run,
+    image_indices: Iterable[int],
+    captions: Sequence[str],
+    hrefs: Sequence[str | None] | None = None,
+    size_px: int = 112,
+    badges: Sequence[str | None] | None = None,
+) -> None:
+    """Thumbnails in as many columns as fit; see :func:`image_strip`."""
+    st.html(_images_html("sm-grid", run, image_indices, captions, hrefs, size_px, badges))
+
+
+def pager(total: int, page_size: int, *, noun: str = "images") -> tuple[int, int]:
+    """Previous and next buttons for the page of the address.
+
+    Returns
+    -------
+    start, stop : int
+        The rows of this page; ``0, 0`` where there are none.
+    """
+    pages = max(1, -(-total // page_size))
+    page = min(state.read().page, pages)
+    start, stop = (page - 1) * page_size, min(page * page_size, total)
+    if total > page_size:
+        row = st.container(horizontal=True, vertical_alignment="center")
+        back = {"page": page - 1}
+        row.button(
+            "Previous", icon=":material/chevron_left:", disabled=page <= 1,
+            on_click=state.update, kwargs=back, key="pager_previous",
+        )  # fmt: skip
+        row.button(
+            "Next", icon=":material/chevron_right:", disabled=page >= pages,
+            on_click=state.update, kwargs={"page": page + 1}, key="pager_next",
+        )  # fmt: skip
+        row.caption(f"{start + 1:,}–{stop:,} of {total:,} {noun}")
+    return start, stop
+
+
+def metric_row(items: Sequence[tuple[Any, ...]]) -> None:
+    """Figures in a row that wraps: ``(label, value)``, then optionally help and delta."""
+    row = st.container(horizontal=True, gap="small")
+    for label, value, *rest in items:
+        help_text = rest[0] if rest else None
+        delta = rest[1] if len(rest) > 1 else None
+        row.metric(label, value, delta, help=help_text, border=True, width=190)
+
+
+def empty_state(title: str, what_to_do: str) -> None:
+    """Say that there is nothing to show, and what to do (Markdown)."""
+    with st.container(border=True, horizontal_alignment="center", gap="xsmall"):
+        st.markdown(f"**{title}**", text_alignment="center")
+        st.markdown(what_to_do, text_alignment="center")
+
+
+def run_or_stop(*needs: str) -> Run:
+    """The run of the address, with these tables or arrays; else say what to do and stop."""
+    try:
+        run = load.selected_run(state.read())
+    except RunError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+    if run is None:
+        empty_state(
+            "There is no run yet",
+            "Make the demo run with `make demo`, or train on your own images with "
+            "`selfml train`; then reload this page.",
+        )
+        st.stop()
+    missing = [name for name in needs if not run.has(name)]
+    if missing:
+        why = "The run is still training." if run.info.get("status") == "running" else (
+            "The run was not finished; train it again with `selfml train`."
+        )  # fmt: skip
+        empty_state("Nothing to show yet", f"{why} This view needs: {', '.join(missing)}.")
+        st.page_link(
+            "views/overview.py", label="See how it is going", query_params=state.query_for()
+        )
+        st.stop()
+    return run
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    text = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
+    guarded = {
+        c: frame[c].map(lambda v: f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v)
+        for c in text
+    }
+    renamed = {c: f"'{c}" for c in frame if isinstance(c, str) and c.startswith(_FORMULA)}
+    return frame.assign(**guarded).rename(columns=renamed)
+
+
+def download_csv(frame: pd.DataFrame, name: str) -> None:
+    """A button that saves the frame as ``name.csv`` (UTF-8, opens in spreadsheets)."""
+    st.download_button(
+        "Download as CSV",
+        lambda: safe_for_spreadsheets(frame).to_csv(index=False).encode("utf-8-sig"),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"download_{name}",
+    )
+
+
+def figure_config(name: str) -> dict[str, Any]:
+    """Plotly's configuration: no logo, and saving as PNG or SVG as chosen in the sidebar."""
+    kind = "svg" if st.session_state.get("chart_format") == "SVG" else "png"
+    options = {"format": kind, "filename": f"selfml-{name}", "scale": 2 if kind == "png" else 1}
+    return {"displaylogo": False, "toImageButtonOptions": options, "responsive": True}
+
+
+def show_figure(figure: go.Figure, key: str, *, alt: str | None = None) -> None:
+    """Show a figure over the whole width, in the theme of the page.
+
+    Parameters
+    ----------
+    key : str
+        Stable and unique on the page; also names the saved picture.
+    alt : str, optional
+        What the chart shows, in a sentence, for screen readers.
+    """
+    st.plotly_chart(figure, key=key, theme="streamlit", config=figure_config(key), alt=alt)

@@ -1,0 +1,1 @@
+"""Frames: a run in, tidy frames out. No Streamlit."""

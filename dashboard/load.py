@@ -1,0 +1,131 @@
+"""Everything that is kept in memory between reruns: the only ``st.cache_*`` of the dashboard.
+
+What is cached is shared by all sessions and must not be changed by its users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.settings import DEMO_NAME, run_folders
+from dashboard.state import Selection
+from selfml.flips import EvidenceModel, read_evidence_model
+from selfml.run import Run, RunError
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as the picker shows it; ``problem`` says why it cannot be opened."""
+
+    name: str
+    path: Path
+    status: str
+    created: str
+    n_images: int
+    problem: str = ""
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is the run that comes with the program."""
+        return self.name == DEMO_NAME
+
+
+@st.cache_data(ttl=2, show_spinner=False)
+def _summaries(folders: tuple[tuple[str, str], ...]) -> list[RunSummary]:
+    return [_summary(name, Path(path)) for name, path in folders]
+
+
+def _summary(name: str, path: Path) -> RunSummary:
+    try:
+        info = Run(path).info
+    except RunError as error:
+        return RunSummary(name, path, "unreadable", "", 0, str(error))
+    status, created = str(info.get("status", "")), str(info.get("created", ""))
+    return RunSummary(name, path, status, created, int(info.get("n_images") or 0))
+
+
+def runs() -> list[RunSummary]:
+    """All runs, newest first, unreadable ones and then the demo run last."""
+    found = _summaries(tuple((name, str(path)) for name, path in run_folders().items()))
+    newest = sorted(found, key=lambda run: run.created, reverse=True)
+    return sorted(newest, key=lambda run: (run.is_demo, bool(run.problem)))
+
+
+def open_run(run_id: str) -> Run:
+    """The run of this folder name.
+
+    Raises
+    ------
+    RunError
+        When there is none, or it cannot be read.
+    """
+    path = run_folders().get(run_id)
+    if path is None:
+        raise RunError(f"{run_id}: there is no run of this name; choose one on the overview")
+    stat = (path / "run.json").stat()
+    return _open(str(path), stat.st_mtime_ns)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _open(path: str, modified_ns: int) -> Run:
+    return Run(path)
+
+
+def selected_run(selection: Selection) -> Run | None:
+    """The run of the address, else the newest; None where there is none at all.
+
+    Raises
+    ------
+    RunError
+        When the run of the address is missing or unreadable.
+    """
+    if selection.run:
+        return open_run(selection.run)
+    readable = [run for run in runs() if not run.problem]
+    return open_run(readable[0].name) if readable else None
+
+
+def updated(run: Run) -> str:
+    """What changes whenever the run does: the part of every cache key."""
+    return str(run.info.get("updated", ""))
+
+
+@st.cache_resource(max_entries=96, show_spinner=False)
+def _frame(
+    path: str, updated: str, function: str, args: tuple, _run: Run, _function: Callable[..., Any]
+) -> Any:
+    return _function(_run, *args)
+
+
+def frame(run: Run, function: Callable[..., Any], *args: Hashable) -> Any:
+    """``function(run, *args)``, worked out once for each state of the run.
+
+    Parameters
+    ----------
+    function : callable
+        A pure function at the top of a module (``frames.map.points``); its name is in the key.
+    args : hashable
+        Its further arguments.
+    """
+    name = f"{function.__module__}.{function.__qualname__}"
+    return _frame(str(run.path), updated(run), name, args, run, function)
+
+
+def _table(run: Run, name: str, columns: tuple[str, ...] | None) -> pd.DataFrame:
+    return run.table(name, columns)
+
+
+def table(run: Run, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table of the run, read once; do not change it."""
+    return frame(run, _table, name, None if columns is None else tuple(columns))
+
+
+def evidence_model(run: Run) -> EvidenceModel:
+    """The evidence model of the run, read once."""
+    return frame(run, read_evidence_model)

@@ -1,0 +1,101 @@
+"""Thumbnails by signed, expiring addresses.
+
+Streamlit's own media files are public; a catalogue is not. An address carries a run's name and
+an image_index, signed; the server looks the name up among its runs, so no path ever comes from
+outside. A wrong, foreign or expired signature is answered with 403.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dashboard.settings import run_folders, settings
+from selfml.run import Run, RunError
+
+ROUTE = "thumbnails"
+STEP_S = 3600  # signatures change once an hour, so that browsers can keep what they have
+
+
+class _HourlySigner(TimestampSigner):
+    def get_timestamp(self) -> int:
+        return int(time.time()) // STEP_S * STEP_S
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    key = settings().secret_key
+    return URLSafeTimedSerializer(key, salt="selfml.thumbnail", signer=_HourlySigner)
+
+
+def base_path() -> str:
+    """``/prefix`` where the site is served below one, else empty."""
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}" if base else ""
+
+
+def run_name(run: Run) -> str:
+    """The name under which the run is listed (see ``settings.run_folders``)."""
+    return next((n for n, path in run_folders().items() if path == run.path), run.path.name)
+
+
+def image_urls(run: Run, image_indices: list[int]) -> list[str]:
+    """Addresses of several thumbnails; see :func:`image_url`."""
+    serializer, name = _serializer(), run_name(run)
+    return [
+        f"{base_path()}/{ROUTE}/{serializer.dumps([name, int(index)])}" for index in image_indices
+    ]
+
+
+def image_url(run: Run, image_index: int) -> str:
+    """Address of a thumbnail, valid for ``SELFML_IMAGE_HOURS``."""
+    return image_urls(run, [image_index])[0]
+
+
+@lru_cache(maxsize=8)
+def _places(path: Path, modified_ns: int) -> np.ndarray:
+    """thumbnail_offset and thumbnail_bytes of every image, (N, 2) int64."""
+    frame = Run(path).table("images", ["thumbnail_offset", "thumbnail_bytes"])
+    return frame.fillna(0).to_numpy(np.int64)
+
+
+def _thumbnail(name: str, image_index: int) -> bytes | None:
+    path = run_folders().get(name)
+    if path is None or not (path / "images.parquet").is_file():
+        return None
+    places = _places(path, (path / "images.parquet").stat().st_mtime_ns)
+    if not 0 <= image_index < len(places) or places[image_index, 1] <= 0:
+        return None
+    offset, n_bytes = places[image_index]
+    return Run(path).thumbnail(int(offset), int(n_bytes))
+
+
+def serve(request: Request) -> Response:
+    """Answer one address: 200 with WebP, 403 for a bad signature, 404 where there is no image."""
+    headers = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+    max_age_s = settings().image_hours * 3600 + STEP_S
+    try:
+        payload = _serializer().loads(request.path_params["token"], max_age=max_age_s)
+        name, image_index = str(payload[0]), int(payload[1])
+    except (BadData, TypeError, ValueError, IndexError, KeyError):
+        return PlainTextResponse("This image address is not valid", 403, headers=headers)
+    try:
+        data = _thumbnail(name, image_index)
+    except (OSError, RunError):
+        data = None
+    if not data:
+        return PlainTextResponse("No such image", 404, headers=headers)
+    headers["Cache-Control"] = f"private, max-age={STEP_S}"
+    return Response(data, media_type="image/webp", headers=headers)
+
+
+def route() -> Route:
+    """The route to mount beside Streamlit's own."""
+    return Route(f"{base_path()}/{ROUTE}/{{token:str}}", serve, methods=["GET"])

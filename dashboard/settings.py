@@ -1,0 +1,75 @@
+"""What the environment says. Read at each call, so that a test can set it.
+
+===================  ====================================================  ==================
+Variable             Meaning                                               Without it
+===================  ====================================================  ==================
+SELFML_RUNS          Folder whose sub-folders are runs                     ``./runs``
+SELFML_DEMO_RUN      The run shown when there is none of one's own         ``assets/demo-run``
+SELFML_SECRET_KEY    Signs thumbnail addresses; set it where several       random, one a
+                     processes serve one site                              process
+SELFML_IMAGE_HOURS   How long a thumbnail address stays valid, in hours    12
+PORT                 Port to listen on (read by the Procfile only)         8501
+===================  ====================================================  ==================
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+_KEY_OF_THIS_PROCESS = "SELFML_SECRET_KEY_OF_THIS_PROCESS"
+DEMO_NAME = "demo"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One reading of the environment."""
+
+    runs_folder: Path
+    demo_run: Path
+    secret_key: str
+    image_hours: float
+
+
+def settings() -> Settings:
+    """Read the environment.
+
+    Raises
+    ------
+    ValueError
+        When ``SELFML_IMAGE_HOURS`` is not a positive number.
+    """
+    default_demo = Path(__file__).resolve().parent.parent / "assets" / "demo-run"
+    hours = os.environ.get("SELFML_IMAGE_HOURS", "12")
+    try:
+        image_hours = float(hours)
+    except ValueError:
+        image_hours = 0.0
+    if not image_hours > 0:
+        raise ValueError(f"SELFML_IMAGE_HOURS: must be a number above 0, got {hours!r}")
+    return Settings(
+        runs_folder=Path(os.environ.get("SELFML_RUNS") or "runs"),
+        demo_run=Path(os.environ.get("SELFML_DEMO_RUN") or default_demo),
+        secret_key=os.environ.get("SELFML_SECRET_KEY") or _process_key(),
+        image_hours=image_hours,
+    )
+
+
+def _process_key() -> str:
+    """A random key; in the environment, because Streamlit reloads edited modules."""
+    return os.environ.setdefault(_KEY_OF_THIS_PROCESS, secrets.token_hex(32))
+
+
+def run_folders() -> dict[str, Path]:
+    """Every folder with a ``run.json``, by the name used in addresses (the folder's own).
+
+    The demo run is called ``demo`` and comes last; a run of one's own by that name wins.
+    """
+    now = settings()
+    folders = sorted(now.runs_folder.iterdir()) if now.runs_folder.is_dir() else []
+    found = {f.name: f for f in folders if (f / "run.json").is_file()}
+    if (now.demo_run / "run.json").is_file():
+        found.setdefault(DEMO_NAME, now.demo_run)
+    return found
