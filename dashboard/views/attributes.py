@@ -1,0 +1,8 @@
+"""The attributes view."""
+
+import streamlit as st
+
+from dashboard import components
+
+run = components.run_or_stop()
+st.title("Attributes")
