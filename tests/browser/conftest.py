@@ -1,0 +1,125 @@
+"""The real server over the tiny runs, and a headless Chromium to look at it.
+
+``app_url`` is the address of the server, ``page`` a fresh tab, ``open_view`` goes to a view and
+waits until it has been drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_run import build_tiny_run
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[dev]'")
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def browser_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a complete run, ``tiny``, and one in training, ``training``."""
+    folder = tmp_path_factory.mktemp("browser_runs")
+    build_tiny_run(folder / "training", status="running")
+    build_tiny_run(folder / "tiny", n_images=200, n_atoms=12)
+    return folder
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_up(url: str, server: subprocess.Popen, limit_s: float = 60) -> None:
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            raise RuntimeError(f"the server ended with code {server.returncode}")
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise TimeoutError(f"the server did not answer within {limit_s} s")
+
+
+@pytest.fixture(scope="session")
+def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``streamlit run dashboard/app.py``, as a user starts it; yields its address."""
+    port = _free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
+    options = ["--server.port", str(port), "--server.headless", "true"]
+    environment = {**os.environ, "SELFML_RUNS": str(browser_runs)}
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with open(log, "wb") as sink:
+        server = subprocess.Popen(
+            command + options, cwd=REPOSITORY, env=environment, stdout=sink, stderr=sink
+        )
+        try:
+            _wait_until_up(f"http://127.0.0.1:{port}", server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[sync_api.Browser]:
+    """Debian's Chromium, or the one that Playwright installed."""
+    with sync_api.sync_playwright() as playwright:
+        own = str(CHROMIUM) if CHROMIUM.exists() else None
+        try:
+            browser = playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
+        except sync_api.Error:
+            pytest.skip("no Chromium: run `apt-get install chromium` or `playwright install`")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: sync_api.Browser) -> Iterator[sync_api.Page]:
+    """A fresh tab of 1280 x 900 pixels, without cookies."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def open_view(page: sync_api.Page, app_url: str) -> Callable[..., sync_api.Page]:
+    """``open_view("map", "run=tiny")``: the tab, once the view has been drawn without error."""
+
+    def open_(view: str, query: str = "run=tiny") -> sync_api.Page:
+        path = "" if view == "overview" else view
+        page.goto(f"{app_url}/{path}?{query}")
+        page.locator("h1").first.wait_for(timeout=30_000)
+        settled(page)
+        assert page.locator("[data-testid=stException]").count() == 0
+        return page
+
+    return open_
+
+
+def settled(page: sync_api.Page) -> None:
+    """Wait until the script is no longer running."""
+    app = page.locator("[data-testid=stApp]")
+    page.wait_for_timeout(150)
+    app.and_(page.locator("[data-test-script-state=notRunning]")).wait_for(timeout=30_000)
