@@ -23,7 +23,7 @@ import os
 import stat
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -225,7 +225,7 @@ class ParquetImages:
         for row, name in enumerate(names):
             if self.rows.setdefault(_tidy_name(name or ""), row) != row:
                 raise DatasetError(
-                    f"images.parquet, row {row + 1}: file_name {_quote(name)} is already in row "
+                    f"images.parquet, row {row + 1}: file_name {quote(name)} is already in row "
                     f"{self.rows[_tidy_name(name or '')] + 1}; an image has one row. Remove one."
                 )
         groups = [
@@ -338,7 +338,7 @@ def _build(root: Path, findings: _Findings) -> Dataset:
     if not len(rows):
         raise DatasetError(
             f"clean.csv: none of its {len(clean.names)} rows names an image of {labels.file} "
-            f"(whose first is {_quote(labels.names[0])}). Add verified rows under those names."
+            f"(whose first is {quote(labels.names[0])}). Add verified rows under those names."
         )
     is_clean = np.zeros(len(labels.names), bool)
     is_clean[rows] = True
@@ -361,10 +361,9 @@ def _build(root: Path, findings: _Findings) -> Dataset:
 
 def _locate(root: Path, findings: _Findings) -> tuple[Path, Path | None]:
     """Return the labels file and ``images.parquet`` where there is one."""
-    if not root.exists():
-        raise DatasetError(f"{root}: no such folder. Give the folder that holds labels.csv.")
-    if not root.is_dir():
-        raise DatasetError(f"{root}: not a folder. Give the folder that holds labels.csv.")
+    if not os.path.isdir(root):
+        rule = "not a folder" if os.path.exists(root) else "no such folder"
+        raise DatasetError(f"{root}: {rule}. Give the folder that holds labels.csv.")
     root = root.resolve()
     found = [root / name for name in ("labels.csv", "metadata.csv") if (root / name).exists()]
     if not found:
@@ -407,10 +406,10 @@ def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _read_header(path: Path, cells: list[str]) -> list[str]:
+def _read_header(path: Path, row: int, cells: list[str]) -> list[str]:
     """Return the stripped column names, or raise for a header no row could be read under."""
     names = [cell.strip() for cell in cells]
-    here = f"{path.name}, row 1"
+    here = f"{path.name}, row {row}"
     if "file_name" not in names:
         for mark, word in ((";", "semicolons"), ("\t", "tabs")):
             if any(mark in cell for cell in cells):
@@ -418,7 +417,7 @@ def _read_header(path: Path, cells: list[str]) -> list[str]:
                     f"{here}: columns are separated by {word}; the rule is commas. Save the file "
                     "again as comma-separated CSV."
                 )
-        shown = ", ".join(_quote(name) for name in names[:5])
+        shown = ", ".join(quote(name) for name in names[:5])
         raise DatasetError(f"{here}: no column 'file_name' among {shown}. Rename or add it.")
     for position, name in enumerate(names, 1):
         if not name:
@@ -427,12 +426,10 @@ def _read_header(path: Path, cells: list[str]) -> list[str]:
                 "(pandas: to_csv(index=False))."
             )
         if names.count(name) > 1:
-            raise DatasetError(
-                f"{here}: column {_quote(name)} appears twice. Rename or remove one."
-            )
+            raise DatasetError(f"{here}: column {quote(name)} appears twice. Rename or remove one.")
         if _has_control(name):
             raise DatasetError(
-                f"{here}: column {_quote(name)} has a line break or control character. Rename it."
+                f"{here}: column {quote(name)} has a line break or control character. Rename it."
             )
     return names
 
@@ -448,7 +445,7 @@ def _read_table(
             f"{path.name}: the file is empty; its first row names the columns (file_name, then one "
             "per attribute). Write it again."
         )
-    header = _read_header(path, first[1])
+    header = _read_header(path, *first)
     attributes = _choose_attributes(path.name, header, known, findings)
     columns = [header.index(name) for name in attributes]
     text_at = header.index(text_column) if text_column in header else None
@@ -465,7 +462,7 @@ def _read_table(
         name = _tidy_name(cells[name_at])
         problem = _name_problem(name)
         if problem:
-            findings.error(f"{here}: file_name {_quote(cells[name_at])} {problem}")
+            findings.error(f"{here}: file_name {quote(cells[name_at])} {problem}")
             continue
         codes += _row_codes(here, cells, columns, attributes, findings)
         names.append(name)
@@ -489,24 +486,26 @@ def _choose_attributes(
         if not attributes:
             raise DatasetError(f"{file}, row 1: no attribute column. Add one 0/1 column for each.")
         return attributes
-    extra = [name for name in header if name not in known and name not in _RESERVED]
-    for name in extra:
-        close = difflib.get_close_matches(name, set(known) - set(header), 1)
-        hint = f" Did you mean {_quote(close[0])}?" if close else ""
-        findings.warnings.append(
-            f"{file}: column {_quote(name)} is not in the labels file and is ignored.{hint}"
-        )
     shared = tuple(name for name in known if name in header)
     if not shared:
         raise DatasetError(
-            f"{file}, row 1: no attribute of the labels file (such as {_quote(known[0])}) is a "
+            f"{file}, row 1: no attribute of the labels file (such as {quote(known[0])}) is a "
             "column here. Use the same names."
         )
-    for name in known:
-        if name not in header:
-            findings.warnings.append(
-                f"{file}: no column {_quote(name)}; its labels are unknown there and masked."
-            )
+    extra = [name for name in header if name not in known and name not in _RESERVED]
+    absent = [name for name in known if name not in header]
+    if extra:
+        close = difflib.get_close_matches(extra[0], absent, 1)
+        hint = f" Did you mean {quote(close[0])}?" if close else ""
+        findings.warnings.append(
+            f"{file}: {len(extra)} columns are not in the labels file and are ignored: "
+            f"{some(extra)}.{hint}"
+        )
+    if absent:
+        findings.warnings.append(
+            f"{file}: {len(absent)} attributes have no column, so their labels are unknown there "
+            f"and masked: {some(absent)}."
+        )
     return shared
 
 
@@ -521,8 +520,8 @@ def _row_codes(here, cells, columns, attributes, findings) -> bytes:
         code = _CODES.get(cells[at].strip())
         if code is None:
             findings.error(
-                f"{here}, column {_quote(attribute)}: a label is 0, 1 or blank (unknown), not "
-                f"{_quote(cells[at])}. Correct the cell."
+                f"{here}, column {quote(attribute)}: a label is 0, 1 or blank (unknown), not "
+                f"{quote(cells[at])}. Correct the cell."
             )
         codes.append(255 if code is None else code)
     return bytes(codes)
@@ -561,19 +560,19 @@ def _unique(table: _Table, findings: _Findings) -> _Table:
             repeats.append(i)
             continue
         conflicts += 1
-        what = f"column {_quote(table.attributes[differ[0]])}" if len(differ) else "another column"
+        what = f"column {quote(table.attributes[differ[0]])}" if len(differ) else "another column"
         findings.error(
-            f"{table.file}, row {table.rows[i]}: {_quote(name)} is listed in row "
+            f"{table.file}, row {table.rows[i]}: {quote(name)} is listed in row "
             f"{table.rows[first]} already, with a different value in {what}; an image has one row. "
             "Remove the wrong one."
         )
     if repeats:
         findings.warnings.append(
             f"{table.file}: {len(repeats)} rows repeat an earlier row exactly and are dropped, the "
-            f"first in row {table.rows[repeats[0]]} ({_quote(table.names[repeats[0]])})."
+            f"first in row {table.rows[repeats[0]]} ({quote(table.names[repeats[0]])})."
         )
-    findings.count("duplicate rows", len(repeats))
-    findings.count("conflicting rows", conflicts)
+    findings.count("n_duplicate_rows", len(repeats))
+    findings.count("n_conflicting_rows", conflicts)
     if len(keep) == len(table.names):
         return table
     pick = [[column[i] for i in keep] for column in (table.names, table.rows, table.text)]
@@ -589,9 +588,9 @@ def _aligned(table, labels, row_of, findings) -> tuple[np.ndarray, np.ndarray, n
         first = next(i for i, name in enumerate(table.names) if name not in row_of)
         findings.warnings.append(
             f"{table.file}: {unlisted} rows name an image that {labels.file} does not list and are "
-            f"ignored, the first in row {table.rows[first]} ({_quote(table.names[first])})."
+            f"ignored, the first in row {table.rows[first]} ({quote(table.names[first])})."
         )
-    findings.count(f"{table.file} rows not in {labels.file}", unlisted)
+    findings.count(f"n_{Path(table.file).stem}_rows_unlisted", unlisted)
     full = np.full((len(labels.names), len(labels.attributes)), -1, np.int8)
     columns = [labels.attributes.index(name) for name in table.attributes]
     full[np.ix_(rows, columns)] = table.labels[where]
@@ -604,7 +603,7 @@ def _checked_split(clean: _Table, findings: _Findings) -> list[str]:
         if value not in ("", "train", "test"):
             findings.error(
                 f"clean.csv, row {row}, column 'split': a split is train, test or blank, not "
-                f"{_quote(value)}. Correct the cell."
+                f"{quote(value)}. Correct the cell."
             )
     return [value if value in ("train", "test") else "" for value in clean.text]
 
@@ -614,7 +613,7 @@ def _require_positives(labels: _Table, verified: np.ndarray, findings: _Findings
     positive = (labels.labels == 1).any(axis=0) | (verified == 1).any(axis=0)
     for j in np.flatnonzero(~positive):
         findings.error(
-            f"{labels.file}, column {_quote(labels.attributes[j])}: never 1, here or in clean.csv, "
+            f"{labels.file}, column {quote(labels.attributes[j])}: never 1, here or in clean.csv, "
             "so nothing can be learned about it. Remove the column or verify an image that has it."
         )
 
@@ -632,21 +631,21 @@ def _look_for_images(root, labels, parquet, findings) -> None:
         if path.parent not in inside:
             inside[path.parent] = Path(os.path.realpath(path.parent)).is_relative_to(root)
         stays = inside[path.parent]
-        if stays and path.is_symlink():
+        if stays and os.path.islink(path):
             stays = Path(os.path.realpath(path)).is_relative_to(root)
         if not stays:
             findings.error(
-                f"{labels.file}, row {row}: file_name {_quote(name)} leaves the dataset folder by "
+                f"{labels.file}, row {row}: file_name {quote(name)} leaves the dataset folder by "
                 "a symbolic link. Copy the image inside."
             )
         elif _file_size(path) < 0:
             missing.append((row, name))
-    findings.count("missing images", len(missing))
+    findings.count("n_missing_images", len(missing))
     if missing:
         place = "images.parquet" if parquet is not None else "the folder"
         findings.warnings.append(
             f"{labels.file}: {len(missing)} images are not in {place}, the first in row "
-            f"{missing[0][0]} ({_quote(missing[0][1])}). Add them or remove the rows."
+            f"{missing[0][0]} ({quote(missing[0][1])}). Add them or remove the rows."
         )
 
 
@@ -680,7 +679,14 @@ def _has_control(text: str) -> bool:
     return any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in text)
 
 
-def _quote(value: object) -> str:
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """Return the first names for a message, quoted, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(quote(name) for name in names[:limit]) + more
+
+
+def quote(value: object) -> str:
     """Return a value for a message: on one line, at most 60 characters, in quotes."""
     text = str(value)
     return repr(text if len(text) <= 60 else text[:57] + "...")

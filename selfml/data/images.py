@@ -163,7 +163,7 @@ def load_images(
 
     The files beside ``cache`` share its stem: ``.json`` (the key and what was unreadable),
     ``.thumbnails.bin`` and ``.bounds.npy``. They are reused when the key (the dataset's SHA-256,
-    the size, thumbnails or not) matches. Each is written under a temporary name and renamed, the
+    the size, thumbnails) matches. Each is written under a temporary name and renamed, the
     key last, so an interrupted call leaves nothing that would be taken for whole.
 
     Parameters
@@ -196,7 +196,7 @@ def load_images(
         "size_px": size_px,
         "thumbnails": thumbnails,
     }
-    if _read_key(cache) != key:
+    if not _is_usable(cache, key):
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache.parent, prefix=f".{cache.stem}-") as folder:
             _fill(dataset, size_px, Path(folder), thumbnails, progress, n_workers)
@@ -205,12 +205,15 @@ def load_images(
 
 
 def for_each_image(
-    dataset: Dataset, work: Callable[[bytes], object], n_workers: int
-) -> Iterator[tuple[int, object]]:
-    """Yield (row, ``work(bytes)`` or the UnreadableImage it raised), in the order of storage.
+    dataset: Dataset,
+    work: Callable[[bytes], object],
+    consume: Callable[[int, object], None],
+    n_workers: int,
+) -> None:
+    """Call ``consume(row, work(bytes) or the UnreadableImage)`` for all rows, as they are stored.
 
-    ``work`` runs in threads, a bounded number of images ahead of the consumer, so memory stays
-    bounded whatever the size of the dataset.
+    ``work`` runs in threads, a bounded number of images ahead of ``consume`` (which the calling
+    thread runs), so memory stays bounded whatever the size of the dataset.
     """
 
     def attempt(fetch: Callable[[], bytes]) -> object:
@@ -226,10 +229,10 @@ def for_each_image(
                 waiting.append((index, pool.submit(attempt, fetch)))
                 if len(waiting) >= 8 * max(1, n_workers):
                     index, future = waiting.popleft()
-                    yield index, future.result()
+                    consume(index, future.result())
             while waiting:
                 index, future = waiting.popleft()
-                yield index, future.result()
+                consume(index, future.result())
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -248,8 +251,12 @@ def _fill(dataset, size_px, folder, thumbnails, progress, n_workers) -> None:
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, shape)
     bounds = np.zeros((n, 2), np.int64)
     unreadable: dict[int, str] = {}
+    n_done = 0
+
     with open(folder / "thumbnails.bin", "wb") as file:
-        for done, (index, result) in enumerate(for_each_image(dataset, work, n_workers), 1):
+
+        def keep(index: int, result: object) -> None:
+            nonlocal n_done
             if isinstance(result, UnreadableImage):
                 unreadable[index] = str(result)
                 _stop_if_too_many(dataset, unreadable)
@@ -257,8 +264,11 @@ def _fill(dataset, size_px, folder, thumbnails, progress, n_workers) -> None:
                 pixels[index], webp = result
                 bounds[index] = file.tell(), file.tell() + len(webp)
                 file.write(webp)
+            n_done += 1
             if progress is not None:
-                progress(done, n)
+                progress(n_done, n)
+
+        for_each_image(dataset, work, keep, n_workers)
     readable = np.setdiff1d(np.arange(n), list(unreadable))
     _shorten(folder / "pixels.npy", pixels, readable)
     np.save(folder / "bounds.npy", bounds[readable])
@@ -313,13 +323,18 @@ def _publish(folder: Path, cache: Path, key: dict, thumbnails: bool) -> None:
     os.replace(folder / "key.json", _side(cache, ".json"))
 
 
-def _read_key(cache: Path) -> dict | None:
-    """Return the key of a finished cache, or None."""
+def _is_usable(cache: Path, key: dict) -> bool:
+    """Whether a finished cache holds what ``key`` asks for (thumbnails too many do no harm)."""
     try:
-        key = json.loads(_side(cache, ".json").read_text(encoding="utf-8"))["key"]
+        stored = json.loads(_side(cache, ".json").read_text(encoding="utf-8"))["key"]
+        has_thumbnails = stored["thumbnails"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return key if cache.exists() else None
+        return False
+    files = [cache]
+    if key["thumbnails"]:
+        files += [_side(cache, ".thumbnails.bin"), _side(cache, ".bounds.npy")]
+    wanted = key | {"thumbnails": key["thumbnails"] or has_thumbnails}
+    return stored == wanted and all(file.exists() for file in files)
 
 
 def _open_cache(cache: Path, n_images: int, thumbnails: bool) -> LoadedImages:
@@ -370,7 +385,7 @@ def _any_failure_is_unreadable() -> Iterator[None]:
     except UnreadableImage:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = "".join(c for c in str(error) if c.isprintable())[:120] or type(error).__name__
         raise UnreadableImage(f"corrupt or truncated: {reason}") from None
 
 

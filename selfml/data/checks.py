@@ -1,0 +1,314 @@
+"""Check a dataset before training: what is there, what is odd, what training could not survive.
+
+An error is what training could not survive or what would quietly be wrong: a file or cell that
+breaks a rule, over 5 % unreadable images, fewer than 10 clean train rows or no clean test row, an
+attribute never 1 in the given and in the verified labels (its output has nothing to learn and no
+measure is defined). The rest is a warning: an attribute with no verified 1 is trained on its given
+labels, yet cannot be measured; unlisted images and rows are ignored. These lines are our choice.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from selfml.data.dataset import (
+    Dataset,
+    DatasetError,
+    list_image_files,
+    quote,
+    scan_dataset,
+    some,
+)
+from selfml.data.images import MAX_UNREADABLE_FRACTION, ImageFacts, for_each_image, probe_image
+from selfml.data.splits import MIN_CLEAN_TRAIN, make_splits
+
+_MAX_LINES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class CheckReport:
+    """What `check_dataset` found.
+
+    Attributes
+    ----------
+    root : Path
+        The folder as it was given.
+    errors, warnings : tuple of str
+        One line each; at most twenty errors of reading, the rest in ``counts["n_errors"]``.
+    counts : dict
+        Name to number: images, clean rows, labels an image, formats, sizes in pixels and so on.
+    attributes : pandas.DataFrame
+        One row per attribute: ``attribute``, and for ``given`` and ``verified`` labels
+        ``{}_positive``, ``{}_known`` (counts) and ``{}_prevalence_fraction`` (NaN if none known).
+    unreadable : tuple of (str, str)
+        (file name, reason), missing images included.
+    """
+
+    root: Path
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    counts: dict[str, int | float]
+    attributes: pd.DataFrame
+    unreadable: tuple[tuple[str, str], ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether training could survive this dataset."""
+        return not self.errors
+
+
+def check_dataset(
+    root: str | Path,
+    *,
+    sample: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    n_workers: int = 2,
+    seed: int = 0,
+) -> CheckReport:
+    """Read a dataset, decode its images to their ends and list every problem.
+
+    Parameters
+    ----------
+    root : str or Path
+        The dataset folder.
+    sample : int, optional
+        Decode this many images, drawn by ``seed``, in place of all.
+    progress : callable, optional
+        Called as ``progress(n_done, n_to_decode)``.
+    n_workers : int
+        Decoding threads.
+    """
+    scan = scan_dataset(root)
+    errors, warnings = list(scan.errors), list(scan.warnings)
+    counts: dict[str, int | float] = {}
+    attributes, unreadable = attribute_table(None), ()
+    if scan.dataset is not None:
+        dataset = scan.dataset
+        attributes = attribute_table(dataset)
+        counts |= _count_labels(dataset)
+        warnings += _label_warnings(dataset, attributes)
+        errors += _split_errors(dataset)
+        counts["n_images_without_row"] = _note_unlisted(dataset, warnings)
+        facts, unreadable = _decode_all(dataset, sample, progress, n_workers, seed)
+        counts |= _count_images(facts, unreadable)
+        errors += _unreadable_errors(dataset, counts, unreadable)
+    counts |= scan.counts
+    counts["n_errors"] = len(errors) + scan.n_errors - len(scan.errors)
+    return CheckReport(
+        Path(root), tuple(errors), tuple(warnings), counts, attributes, tuple(unreadable)
+    )
+
+
+def attribute_table(dataset: Dataset | None) -> pd.DataFrame:
+    """Return the prevalence of every attribute, see `CheckReport`; no rows for None."""
+    columns: dict[str, object] = {"attribute": [] if dataset is None else list(dataset.attributes)}
+    for kind in ("given", "verified"):
+        empty = np.zeros((0, 0), np.int8)
+        labels = empty if dataset is None else getattr(dataset, f"labels_{kind}")
+        positive, known = (labels == 1).sum(axis=0), (labels >= 0).sum(axis=0)
+        columns[f"{kind}_positive"] = positive
+        columns[f"{kind}_known"] = known
+        columns[f"{kind}_prevalence_fraction"] = np.where(
+            known > 0, positive / np.maximum(known, 1), np.nan
+        )
+    return pd.DataFrame(columns)
+
+
+def render(report: CheckReport) -> RenderableType:
+    """Return the report for a rich console: counts, attributes, warnings, errors, the verdict.
+
+    Names are shown as text, never read as markup.
+    """
+    parts: list[RenderableType] = [Text(f"Dataset {report.root}", style="bold")]
+    if report.counts:
+        parts.append(_counts_table(report.counts))
+    if len(report.attributes):
+        parts.append(_attributes_table(report.attributes))
+    bad = tuple(f"{quote(name)}: {reason}" for name, reason in report.unreadable)
+    parts += _lines("Unreadable images (skipped)", bad, "yellow")
+    parts += _lines("Warnings", report.warnings, "yellow")
+    parts += _lines("Errors", report.errors, "red")
+    verdict = ("Ready for training.", "green") if report.ok else ("Not ready for training.", "red")
+    parts.append(Text(verdict[0], style=f"bold {verdict[1]}"))
+    return Group(*parts)
+
+
+def to_json(report: CheckReport) -> str:
+    """Return the report as JSON, for scripts; an undefined prevalence is null."""
+    return json.dumps(
+        {
+            "root": str(report.root),
+            "ok": report.ok,
+            "errors": report.errors,
+            "warnings": report.warnings,
+            "counts": report.counts,
+            "attributes": json.loads(report.attributes.to_json(orient="records")),
+            "unreadable": report.unreadable,
+        },
+        indent=2,
+    )
+
+
+def _count_labels(dataset: Dataset) -> dict[str, int | float]:
+    clean = dataset.is_clean
+    counts: dict[str, int | float] = {
+        "n_images": dataset.n_images,
+        "n_attributes": dataset.n_attributes,
+        "n_categories": 0,
+        "labels_per_image_given": float((dataset.labels_given == 1).sum(axis=1).mean()),
+        "labels_per_image_verified": float(
+            (dataset.labels_verified[clean] == 1).sum(axis=1).mean()
+        ),
+        "n_unknown_given": int((dataset.labels_given < 0).sum()),
+        "n_clean": int(clean.sum()),
+    }
+    if dataset.categories is not None:
+        counts["n_categories"] = len(set(dataset.categories) - {""})
+        counts["n_images_without_category"] = int((dataset.categories == "").sum())
+    for split in ("train", "test"):
+        counts[f"n_clean_{split}"] = int((dataset.clean_split == split).sum())
+    counts["n_clean_without_split"] = int((clean & (dataset.clean_split == "")).sum())
+    if dataset.labels_truth is not None:
+        counts["n_truth"] = int((dataset.labels_truth >= 0).any(axis=1).sum())
+    return counts
+
+
+def _label_warnings(dataset: Dataset, table: pd.DataFrame) -> list[str]:
+    """Return what training survives, but whoever reads its results should know."""
+    warnings = []
+    never = table["verified_positive"].to_numpy() == 0
+    groups = [("clean.csv", never, "they cannot be measured, nor their flips learned")]
+    for split, effect in (
+        ("train", "flips are not learned for them"),
+        ("test", "they cannot be measured"),
+    ):
+        rows = dataset.clean_split == split
+        if rows.any():
+            absent = ~(dataset.labels_verified[rows] == 1).any(axis=0) & ~never
+            groups.append((f"the {split} rows of clean.csv", absent, effect))
+    for place, absent, effect in groups:
+        names = [dataset.attributes[j] for j in np.flatnonzero(absent)]
+        if names:
+            warnings.append(
+                f"{len(names)} attributes are never 1 in {place}, so {effect}: {some(names)}. "
+                "Verify images that have them."
+            )
+    if dataset.is_clean.all():
+        warnings.append(
+            "clean.csv: every image is verified, so none is left as noisy. Set clean_samples to "
+            "use fewer of them."
+        )
+    return warnings
+
+
+def _split_errors(dataset: Dataset) -> list[str]:
+    """Return why no split could be made, at the smallest clean budget there is."""
+    try:
+        make_splits(dataset, clean_samples=MIN_CLEAN_TRAIN, seed=0)
+    except DatasetError as error:
+        return [str(error)]
+    return []
+
+
+def _note_unlisted(dataset: Dataset, warnings: list[str]) -> int:
+    """Return how many stored images have no row, with a warning that names the first."""
+    in_folder = list_image_files(dataset.root)
+    if dataset.parquet is not None and in_folder:
+        warnings.append(
+            f"images.parquet is read, so {len(in_folder)} image files in the folder are ignored."
+        )
+    stored = in_folder if dataset.parquet is None else set(dataset.parquet.rows)
+    unlisted = sorted(stored - set(dataset.file_names))
+    if unlisted:
+        warnings.append(
+            f"{len(unlisted)} images have no row in {dataset.labels_file.name} and are ignored, "
+            f"such as {quote(unlisted[0])}."
+        )
+    return len(unlisted)
+
+
+def _decode_all(
+    dataset: Dataset, sample: int | None, progress, n_workers: int, seed: int
+) -> tuple[list[ImageFacts], list[tuple[str, str]]]:
+    if sample is not None and sample < dataset.n_images:
+        rows = np.random.default_rng(seed).choice(dataset.n_images, max(1, sample), replace=False)
+        dataset = dataset.take(np.sort(rows))
+    facts: list[ImageFacts] = []
+    unreadable: list[tuple[str, str]] = []
+
+    def note(index: int, result: object) -> None:
+        if isinstance(result, ImageFacts):
+            facts.append(result)
+        else:
+            unreadable.append((str(dataset.file_names[index]), str(result)))
+        if progress is not None:
+            progress(len(facts) + len(unreadable), dataset.n_images)
+
+    for_each_image(dataset, probe_image, note, n_workers)
+    return facts, unreadable
+
+
+def _count_images(facts: list[ImageFacts], unreadable) -> dict[str, int | float]:
+    counts: dict[str, int | float] = {
+        "n_images_decoded": len(facts) + len(unreadable),
+        "n_unreadable": len(unreadable),
+    }
+    formats = Counter(fact.format for fact in facts)
+    counts |= {f"n_{name.lower()}": n for name, n in sorted(formats.items())}
+    if facts:
+        counts["shortest_side_px"] = min(min(f.width_px, f.height_px) for f in facts)
+        counts["longest_side_px"] = max(max(f.width_px, f.height_px) for f in facts)
+    return counts
+
+
+def _unreadable_errors(dataset: Dataset, counts, unreadable) -> list[str]:
+    n, total = len(unreadable), counts["n_images_decoded"]
+    if n <= MAX_UNREADABLE_FRACTION * total:
+        return []
+    first = "; ".join(f"{quote(name)}: {reason}" for name, reason in unreadable[:3])
+    return [
+        f"{dataset.labels_file.name}: {n} of {total} images are unreadable, the limit is "
+        f"{MAX_UNREADABLE_FRACTION:.0%} ({first}). Replace them or remove their rows."
+    ]
+
+
+def _counts_table(counts: dict[str, int | float]) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in counts.items():
+        words = name.removeprefix("n_").replace("_", " ")
+        shown = f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+        table.add_row(Text(words), Text(shown))
+    return table
+
+
+def _attributes_table(attributes: pd.DataFrame) -> Table:
+    table = Table(title="Share of images with the attribute, where known")
+    table.add_column("attribute", overflow="fold")
+    for name in ("given", "verified", "given 1s", "verified 1s"):
+        table.add_column(name, justify="right")
+    for row in attributes.itertuples(index=False):
+        shares = (row.given_prevalence_fraction, row.verified_prevalence_fraction)
+        cells = ["-" if np.isnan(share) else f"{share:.1%}" for share in shares]
+        cells += [f"{row.given_positive:,}", f"{row.verified_positive:,}"]
+        table.add_row(Text(row.attribute), *(Text(cell) for cell in cells))
+    return table
+
+
+def _lines(title: str, lines: tuple[str, ...], style: str) -> list[RenderableType]:
+    if not lines:
+        return []
+    shown = [Text(f"{title}: {len(lines)}", style=f"bold {style}")]
+    shown += [Text(f"  {line}") for line in lines[:_MAX_LINES]]
+    if len(lines) > _MAX_LINES:
+        shown.append(Text(f"  and {len(lines) - _MAX_LINES} more"))
+    return shown
