@@ -37,7 +37,7 @@ class Selection:
         Polygon of a map selection, ``x,y;x,y;...`` in map units; empty: none.
     attribute : int or None
         attribute_index; None: all.
-    category : str
+    category, split : str
         Empty: all.
     direction, agreement, truth : str
         One of ``CHOICES``; ``truth`` is about flips whose verified label is known.
@@ -61,6 +61,7 @@ class Selection:
     area: str = ""
     attribute: int | None = None
     category: str = ""
+    split: str = ""
     direction: str = "all"
     agreement: str = "all"
     auto: bool = False

@@ -1,8 +1,109 @@
-"""The flips view."""
+"""The flips view: a filtered page of flips, one flip's receipt, or all labels of one image."""
 
 import streamlit as st
 
-from dashboard import components
+from dashboard import components, flip_cards, flip_panels, load, state
+from dashboard.frames import flips as frames
+from selfml.run import SPLITS, Run
 
-run = components.run_or_stop()
-st.title("Flips")
+DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
+AGREEMENTS = {"all": "Any", "agree": "Basis images agree", "disagree": "Basis images disagree"}
+TRUTHS = {"all": "Any", "right": "Right", "wrong": "Wrong", "unknown": "Not verified"}
+SPLIT_NAMES = {name: name.replace("_", " ") for name in SPLITS}
+
+
+def choose(run: Run) -> None:
+    """The filters; each is a field of the address."""
+    names = dict(enumerate(run.attributes))
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    row.selectbox(
+        "Attribute", [None, *names], format_func=lambda j: "All" if j is None else names[j],
+        width=260, **state.bind("attribute", [None, *names]),
+    )  # fmt: skip
+    categories = ["", *load.frame(run, frames.categories)]
+    row.selectbox(
+        "Category", categories, format_func=lambda c: c or "All", width=170,
+        **state.bind("category", categories),
+    )  # fmt: skip
+    row.segmented_control(
+        "Change", list(DIRECTIONS), format_func=DIRECTIONS.get, required=True,
+        **state.bind("direction", DIRECTIONS),
+    )  # fmt: skip
+    row.selectbox(
+        "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], width=210,
+        **state.bind("sort", frames.SORTS),
+    )  # fmt: skip
+    more(row)
+
+
+def more(row: st.delta_generator.DeltaGenerator) -> None:
+    """The filters that are needed less often, and a way to drop all of them."""
+    now = state.read()
+    default = state.Selection()
+    hidden = ("agreement", "truth", "split", "min_confidence", "auto")
+    n_set = sum(getattr(now, name) != getattr(default, name) for name in hidden)
+    with row.popover(f"More filters{f' · {n_set}' if n_set else ''}", icon=":material/tune:"):
+        st.slider(
+            "Confidence at least", 0.0, 1.0, step=0.05, format="%.2f",
+            **state.bind("min_confidence"),
+        )  # fmt: skip
+        st.selectbox(
+            "Evidence", list(AGREEMENTS), format_func=AGREEMENTS.get,
+            **state.bind("agreement", AGREEMENTS),
+        )  # fmt: skip
+        st.selectbox(
+            "Against the verified label", list(TRUTHS), format_func=TRUTHS.get,
+            **state.bind("truth", TRUTHS),
+        )  # fmt: skip
+        st.selectbox(
+            "Part of the data", ["", *SPLITS], format_func=lambda s: SPLIT_NAMES.get(s, "All"),
+            **state.bind("split", ["", *SPLITS]),
+        )  # fmt: skip
+        st.toggle("Only those safe to accept", **state.bind("auto"))
+    if flip_panels.is_filtered(now):
+        cleared = {name: getattr(default, name) for name in flip_panels.FILTERS}
+        row.button(
+            "Clear", icon=":material/filter_alt_off:", type="tertiary", key="clear_filters",
+            on_click=state.update, kwargs=cleared,
+        )  # fmt: skip
+
+
+def show_list(run: Run) -> None:
+    """Filters, counts, one page of cards, and the list as a file."""
+    now = state.read()
+    choose(run)
+    query = flip_panels.query_of(run, now)
+    counts = load.frame(run, frames.flips_summary, query)
+    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis))
+    if not counts["n"]:
+        nothing(run)
+        return
+    start, _ = components.pager(counts["n"], frames.PAGE_SIZE, noun="flips")
+    page = load.frame(run, frames.flips_page, query, start // frames.PAGE_SIZE + 1)
+    flip_cards.grid(run, page, flip_panels.filters(now))
+    flip_panels.download(run, query, counts["n"])
+
+
+def nothing(run: Run) -> None:
+    """Why there is no flip, and what to do."""
+    if flip_panels.is_filtered(state.read()):
+        components.empty_state(
+            "No flip is like this", "Loosen a filter, or use **Clear** above to see all flips."
+        )
+    elif not load.frame(run, frames.flips_summary, frames.FlipQuery())["n"]:
+        components.empty_state(
+            "No label was changed in this run",
+            "The evidence agrees with every given label. Train longer, or look at the "
+            "**Attributes** view for what each label is worth.",
+        )
+
+
+run = components.run_or_stop("flips", "images", "attributes")
+selection = state.read()
+st.title("Flips", anchor=False)
+if selection.flip_key is not None:
+    flip_panels.show_receipt(run, selection, *selection.flip_key)
+elif selection.image is not None:
+    flip_panels.show_image(run, selection, selection.image)
+else:
+    show_list(run)

@@ -1,0 +1,98 @@
+"""Cards of flips: what changed, how sure, and how much of the image speaks for it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import media, state
+from dashboard.figures.theme import RIGHT, TO_0, TO_1, WRONG
+from dashboard.receipt_html import CSS as RECEIPT_CSS
+from dashboard.receipt_html import chip
+from selfml.run import Run
+
+CSS = (
+    RECEIPT_CSS
+    + f"""
+<style>
+.fc-grid{{display:grid;gap:18px 14px;grid-template-columns:repeat(auto-fill,minmax(164px,1fr))}}
+@media (max-width:640px){{.fc-grid{{grid-template-columns:repeat(2,minmax(0,1fr));gap:14px 10px}}}}
+.fc-card{{color:inherit!important;text-decoration:none!important;display:block;border-radius:10px;
+ font-size:.82rem;line-height:1.35;min-width:0}}
+.fc-card img{{width:100%;aspect-ratio:1;object-fit:contain;display:block;border-radius:10px;
+ background:#f4f1ec;border:1px solid rgba(128,134,146,.4)}}
+.fc-card:hover img,.fc-card:focus-visible img{{box-shadow:0 0 0 3px #1f77c9}}
+.fc-card b{{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden;
+ overflow-wrap:anywhere;font-size:.9rem;margin:6px 0 3px}}
+.fc-row{{display:flex;gap:5px;flex-wrap:wrap;align-items:center}}
+.fc-bar{{height:7px;border-radius:4px;background:{TO_0}66;margin:6px 0 2px;overflow:hidden}}
+.fc-bar span{{display:block;height:100%;background:{TO_1}}}
+.fc-note{{font-size:.75rem;opacity:.8}}
+.fc-line{{display:flex;gap:6px 20px;flex-wrap:wrap;font-size:.95rem;align-items:baseline;
+ font-variant-numeric:tabular-nums}}
+.fc-line strong{{font-size:1.25rem}}
+</style>
+"""
+)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} ({100 * part / whole:.0f} %)" if whole else "0"
+
+
+def counts_line(counts: dict[str, int], basis: int | None = None) -> str:
+    """How many flips, and of what kind, in one line of HTML."""
+    n, known = counts["n"], counts["right"] + counts["wrong"]
+    parts = [f"<span><strong>{n:,}</strong> flip{'' if n == 1 else 's'}</span>"]
+    if n:
+        parts += [
+            f"<span>{chip('added', TO_1, '+')} {_share(counts['to_1'], n)}</span>",
+            f"<span>{chip('taken off', TO_0, '−')} {_share(counts['to_0'], n)}</span>",
+            f"<span>basis images agree on {_share(counts['agree'], n)}</span>",
+            f"<span>safe to accept: {_share(counts['auto'], n)}</span>",
+        ]
+    if known:
+        parts.append(f"<span>right where verified: {_share(counts['right'], known)}</span>")
+    if basis is not None:
+        parts.append(f"<span>of images that lean on basis image {basis}</span>")
+    return f'<div class="fc-line" data-testid="flip-counts">{"".join(parts)}</div>'
+
+
+def _card(row: object, url: str, href: str) -> str:
+    added = row.corrected == 1
+    chips = [chip("added", TO_1, "+") if added else chip("taken off", TO_0, "−")]
+    if row.truth >= 0:
+        right = row.truth == row.corrected
+        chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
+    has = f"{100 * row.label_score:.0f} % of its basis images have it"
+    note = has if row.strict_agrees else f"{has}; alone they disagree"
+    alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"
+    return (
+        f'<a class="fc-card" href="{escape(href)}" target="_self">'
+        f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
+        f"<b>{escape(row.attribute)}</b>"
+        f'<div class="fc-row">{"".join(chips)}<span>{100 * row.confidence:.0f} %</span></div>'
+        f'<div class="fc-bar"><span style="width:{100 * row.label_score:.1f}%"></span></div>'
+        f'<div class="fc-note">{"" if row.strict_agrees else "! "}{note}</div></a>'
+    )
+
+
+def grid(run: Run, page: pd.DataFrame, filters: dict[str, object]) -> None:
+    """A page of flips; each card opens its receipt and keeps the filters.
+
+    Parameters
+    ----------
+    page : DataFrame
+        Of ``frames.flips.flips_page``.
+    filters : dict
+        Fields of the address to keep.
+    """
+    urls = media.image_urls(run, page["image_index"].tolist())
+    hrefs = [
+        state.link("flips", **filters, flip=f"{i}-{j}")
+        for i, j in zip(page["image_index"], page["attribute_index"], strict=True)
+    ]
+    cards = (_card(*args) for args in zip(page.itertuples(), urls, hrefs, strict=True))
+    st.html(f'<div class="fc-grid">{"".join(cards)}</div>')

@@ -1,0 +1,199 @@
+"""One flip with its receipt, and all labels of one image: the panels of the flips view."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import components, load, media, receipt_html, state
+from dashboard.figures import flips as figures
+from dashboard.frames import flips as frames
+from dashboard.frames import receipt as receipts
+from dashboard.frames.receipt_words import sentences
+from dashboard.state import Selection
+from selfml.flips import Receipt, receipt
+from selfml.run import Run
+
+FILTERS = (
+    "attribute", "category", "split", "direction", "agreement", "auto", "truth",
+    "min_confidence", "sort", "page", "basis",
+)  # fmt: skip
+
+MAX_ROWS = 200_000  # of a downloaded list; more than a spreadsheet is good for
+
+
+def filters(selection: Selection) -> dict[str, object]:
+    """The fields that say which list one came from; they travel with every link."""
+    return {name: getattr(selection, name) for name in FILTERS}
+
+
+def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
+    """The query of an address; an attribute that does not exist counts as all."""
+    known = selection.attribute is not None and selection.attribute < len(run.attributes)
+    return frames.FlipQuery(
+        attribute=selection.attribute if known else None,
+        category=selection.category or None,
+        split=selection.split or None,
+        direction=selection.direction,
+        agreement=selection.agreement,
+        auto=True if selection.auto else None,
+        truth=selection.truth,
+        min_confidence=selection.min_confidence,
+        basis=selection.basis,
+        sort=selection.sort if selection.sort in frames.SORTS else "confidence",
+    )
+
+
+def show_receipt(run: Run, selection: Selection, image_index: int, attribute_index: int) -> None:
+    """The receipt of one label: reason in words, basis images, sums, both kinds of evidence."""
+    image = load.frame(run, frames.image_row, image_index)
+    if image is None or attribute_index >= len(run.attributes):
+        _navigation(run, selection, None)
+        components.empty_state(
+            "There is no such label in this run",
+            f"Flip {image_index}-{attribute_index} does not exist here; it may be of another run.",
+        )
+        return
+    flip = load.frame(run, frames.one_flip, image_index, attribute_index)
+    of = receipt(run, image_index, attribute_index, model=load.evidence_model(run))
+    verdict = receipts.verdict(run, of, flip)
+    atoms = receipts.atoms_frame(of, verdict)
+    _navigation(run, selection, flip)
+    url = media.image_url(run, image_index)
+    words = sentences(of, verdict, atoms)
+    st.html(receipt_html.CSS + receipt_html.head(of, verdict, words, image, url))
+    st.page_link(
+        "views/flips.py",
+        label="All labels of this image",
+        icon=":material/checklist:",
+        query_params=state.query_for(**filters(selection), image=image_index),
+    )
+    _basis_images(run, of, verdict, atoms)
+    _evidence(of, verdict)
+    _in_figures(of, atoms)
+
+
+def _navigation(run: Run, selection: Selection, flip: pd.Series | None) -> None:
+    before = after = None
+    if flip is not None:
+        query = query_of(run, selection)
+        key = (int(flip["image_index"]), int(flip["attribute_index"]))
+        before, after = load.frame(run, _neighbours, query, *key)
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.button(
+        "All flips", icon=":material/arrow_back:", key="receipt_back",
+        on_click=state.update, kwargs={"flip": "", "image": None},
+    )  # fmt: skip
+    for label, icon, key in (
+        ("Previous", ":material/chevron_left:", before),
+        ("Next", ":material/chevron_right:", after),
+    ):
+        to = "" if key is None else f"{key[0]}-{key[1]}"
+        row.button(
+            label, icon=icon, disabled=key is None, key=f"receipt_{label}",
+            on_click=state.update, kwargs={"flip": to},
+        )  # fmt: skip
+
+
+def _neighbours(
+    run: Run, query: frames.FlipQuery, image_index: int, attribute_index: int
+) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    flip = frames.one_flip(run, image_index, attribute_index)
+    return (None, None) if flip is None else frames.neighbours(run, query, flip)
+
+
+def _basis_images(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.DataFrame) -> None:
+    st.subheader("What the image is made of", anchor=False)
+    st.caption(
+        "c is the share of each basis image in this one. Blue frames: labels verified by a person."
+    )
+    if atoms.empty:
+        components.empty_state("No basis image takes part", "The prior of the attribute counts.")
+        return
+    hrefs = [state.link("basis", basis=int(k)) for k in atoms["basis_index"]]
+    urls = media.image_urls(run, atoms["image_index"].tolist())
+    total = f"{100 * of.label_score:.0f} % of it has the attribute"
+    st.html(
+        receipt_html.strip(atoms, verdict, urls, hrefs)
+        + receipt_html.share_bar(atoms)
+        + f'<div class="rc-meta">{escape(total)} (label score {of.label_score:.4f}; '
+        f"among all verified images {100 * of.prior:.0f} %)</div>"
+    )
+
+
+def _evidence(of: Receipt, verdict: receipts.Verdict) -> None:
+    st.subheader("How the evidence adds up", anchor=False)
+    full, strict = (receipts.terms_frame(of, mode) for mode in ("full", "strict"))
+    limits = figures.waterfall_limits(full, strict)
+    columns = st.columns(2, gap="large")
+    for column, mode, terms, score in (
+        (columns[0], "full", full, of.score),
+        (columns[1], "strict", strict, of.strict_score),
+    ):
+        with column:
+            says = receipts.LABEL_WORDS[int(score > 0)]
+            decided = ", decides" if mode == verdict.mode else ""
+            name = "All evidence" if mode == "full" else "Basis images and shop's label alone"
+            st.markdown(f"**{name}**: {says} ({score:+.2f}){decided}")
+            figure = figures.waterfall(terms, limits=limits)
+            alt = f"{name}: terms adding up to {score:+.2f}, which says {says}"
+            components.show_figure(figure, f"waterfall-{mode}", alt=alt)
+            st.html(receipt_html.terms_table(terms, f"sum-{mode}"))
+
+
+def _in_figures(of: Receipt, atoms: pd.DataFrame) -> None:
+    st.subheader("The sum over the basis images", anchor=False)
+    st.html(receipt_html.atoms_table(of))
+    st.caption(
+        "Digits are rounded so that they add up as shown; the download has all of them. "
+        "A basis image without a verified label counts as the attribute's prior."
+    )
+    name = f"receipt-{of.image_index}-{of.attribute_index}"
+    components.download_csv(receipts.export_frame(of, atoms), name)
+
+
+def show_image(run: Run, selection: Selection, image_index: int) -> None:
+    """All labels of one image, each with a way to its receipt."""
+    image = load.frame(run, frames.image_row, image_index)
+    st.button(
+        "All flips", icon=":material/arrow_back:", key="image_back",
+        on_click=state.update, kwargs={"image": None, "flip": ""},
+    )  # fmt: skip
+    if image is None:
+        components.empty_state(
+            "There is no such image in this run",
+            f"Images are numbered from 0 to {int(run.info['n_images']) - 1:,}.",
+        )
+        return
+    labels = receipts.image_labels(run, image_index)
+    hrefs = [
+        state.link("flips", **filters(selection), flip=f"{image_index}-{j}")
+        for j in labels["attribute_index"]
+    ]
+    url = media.image_url(run, image_index)
+    st.html(receipt_html.CSS + receipt_html.image_labels(image, labels, url, hrefs))
+    components.download_csv(labels, f"labels-of-image-{image_index}")
+
+
+def is_filtered(selection: Selection) -> bool:
+    """Whether the address narrows the list of flips."""
+    default = Selection()
+    names = set(FILTERS) - {"sort", "page"}
+    return any(getattr(selection, name) != getattr(default, name) for name in names)
+
+
+def download(run: Run, query: frames.FlipQuery, n_flips: int) -> None:
+    """A button that saves the list; the rows are fetched when it is pressed."""
+    n_rows = min(n_flips, MAX_ROWS)
+    of = f" first {n_rows:,}" if n_rows < n_flips else ""
+
+    def rows() -> bytes:
+        frame = frames.flips_page(run, query, 1, n_rows)
+        return components.safe_for_spreadsheets(frame).to_csv(index=False).encode("utf-8-sig")
+
+    st.download_button(
+        f"Download the{of} {'' if of else f'{n_flips:,} '}flips as CSV", rows, "flips.csv",
+        "text/csv", icon=":material/download:", on_click="ignore", key="download_flips",
+    )  # fmt: skip

@@ -1,0 +1,243 @@
+"""Flips by page: DuckDB over flips.parquet joined with images.parquet, never all of it.
+
+A query first finds the few rows of the page from the narrow columns it filters and sorts by,
+then fetches everything else for those rows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from selfml.run import Run
+
+PAGE_SIZE = 24
+
+#: what a reader may sort by -> (words, ascending keys before image and attribute)
+SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "confidence": ("Most confident first", ("-f.confidence",)),
+    "doubt": ("Least confident first", ("f.confidence",)),
+    "attribute": ("By attribute", ("f.attribute_index", "-f.confidence")),
+    "image": ("By image", ()),
+}
+
+SUMMARY = {
+    "n": "count(*)",
+    "to_1": "count(*) FILTER (f.corrected = 1)",
+    "to_0": "count(*) FILTER (f.corrected = 0)",
+    "agree": "count(*) FILTER (f.strict_agrees)",
+    "auto": "count(*) FILTER (f.auto_accept)",
+    "right": "count(*) FILTER (f.truth = f.corrected)",
+    "wrong": "count(*) FILTER (f.truth >= 0 AND f.truth <> f.corrected)",
+}
+
+
+@dataclass(frozen=True)
+class FlipQuery:
+    """Which flips, and in what order; ``None`` means any.
+
+    Attributes
+    ----------
+    attribute : int, optional
+        ``attribute_index``.
+    category, split : str, optional
+        Of the image.
+    direction : {"to_1", "to_0"}, optional
+        What the label became.
+    agreement : {"agree", "disagree"}, optional
+        Whether strict and full evidence say the same.
+    auto : bool, optional
+        Whether the flip is confident enough to be accepted without a look.
+    truth : {"right", "wrong", "known", "unknown"}, optional
+        The flip against the verified label.
+    min_confidence : float
+        In 0..1.
+    basis : int, optional
+        Flips of images that lean on this ``basis_index``.
+    image : int, optional
+        ``image_index``.
+    sort : str
+        A key of ``SORTS``.
+    """
+
+    attribute: int | None = None
+    category: str | None = None
+    split: str | None = None
+    direction: str | None = None
+    agreement: str | None = None
+    auto: bool | None = None
+    truth: str | None = None
+    min_confidence: float = 0.0
+    basis: int | None = None
+    image: int | None = None
+    sort: str = "confidence"
+
+
+_TRUTH = {
+    "right": "f.truth = f.corrected",
+    "wrong": "f.truth >= 0 AND f.truth <> f.corrected",
+    "known": "f.truth >= 0",
+    "unknown": "f.truth < 0",
+}
+
+
+def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
+    """WHERE of a query over ``f``, its values, and whether the images table is needed."""
+    parts: list[tuple[str, list[Any]]] = []
+    if query.attribute is not None:
+        parts.append(("f.attribute_index = ?", [query.attribute]))
+    if query.image is not None:
+        parts.append(("f.image_index = ?", [query.image]))
+    if query.direction in ("to_1", "to_0"):
+        parts.append(("f.corrected = ?", [int(query.direction == "to_1")]))
+    if query.agreement in ("agree", "disagree"):
+        parts.append(("f.strict_agrees = ?", [query.agreement == "agree"]))
+    if query.auto is not None:
+        parts.append(("f.auto_accept = ?", [query.auto]))
+    if query.truth in _TRUTH:
+        parts.append((_TRUTH[query.truth], []))
+    if query.min_confidence > 0:
+        parts.append(("f.confidence >= ?", [query.min_confidence]))
+    if query.basis is not None:
+        leaning = "SELECT image_index FROM read_parquet(?) WHERE basis_index = ?"
+        path = str(run.table_path("coefficients"))
+        parts.append((f"f.image_index IN ({leaning})", [path, query.basis]))
+    for name in ("category", "split"):
+        if getattr(query, name) is not None:
+            parts.append((f"i.{name} = ?", [getattr(query, name)]))
+    where = " AND ".join(text for text, _ in parts) or "true"
+    needs_images = query.category is not None or query.split is not None
+    return where, [value for _, values in parts for value in values], needs_images
+
+
+def _source(run: Run, with_images: bool) -> tuple[str, list[Any]]:
+    text, values = "read_parquet(?, file_row_number=true) f", [str(run.table_path("flips"))]
+    if with_images:
+        text += " JOIN read_parquet(?) i USING (image_index)"
+        values.append(str(run.table_path("images")))
+    return text, values
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+def ask(sql: str, values: list[Any]) -> pd.DataFrame:
+    """The answer to a DuckDB query; each call has its own cursor, so threads may share it."""
+    with _database().cursor() as cursor:
+        return cursor.execute(sql, values).df()
+
+
+def _order(query: FlipQuery) -> str:
+    keys = SORTS.get(query.sort, SORTS["confidence"])[1]
+    return ", ".join([*keys, "f.image_index", "f.attribute_index"])
+
+
+def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
+    """How many flips a query has, and of what kind: the keys of ``SUMMARY``."""
+    where, values, needs_images = _conditions(run, query)
+    source, paths = _source(run, needs_images)
+    columns = ", ".join(f"{text} AS {name}" for name, text in SUMMARY.items())
+    frame = ask(f"SELECT {columns} FROM {source} WHERE {where}", paths + values)
+    return {name: int(frame[name].iloc[0]) for name in SUMMARY}
+
+
+def flips_page(
+    run: Run, query: FlipQuery, page: int = 1, page_size: int = PAGE_SIZE
+) -> pd.DataFrame:
+    """One page of flips, with what is shown of their images.
+
+    Parameters
+    ----------
+    run : Run
+        With ``flips`` and ``images``.
+    query : FlipQuery
+        Which flips, in what order.
+    page : int
+        From 1; a page beyond the last is empty.
+    page_size : int
+        Flips a page.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``flips.parquet``, then attribute, image_id, category, split.
+    """
+    where, values, needs_images = _conditions(run, query)
+    source, paths = _source(run, needs_images)
+    order = _order(query)
+    sql = f"""
+        WITH chosen AS (
+            SELECT f.file_row_number AS row FROM {source} WHERE {where}
+            ORDER BY {order} LIMIT ? OFFSET ?
+        )
+        SELECT f.* EXCLUDE (file_row_number), i.image_id, i.category, i.split
+        FROM read_parquet(?, file_row_number=true) f
+        JOIN chosen ON f.file_row_number = chosen.row
+        JOIN read_parquet(?) i USING (image_index)
+        ORDER BY {order}
+    """
+    limits = [page_size, (max(page, 1) - 1) * page_size]
+    again = [str(run.table_path("flips")), str(run.table_path("images"))]
+    return with_names(run, ask(sql, paths + values + limits + again))
+
+
+def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with ``attribute``, the name of its ``attribute_index``."""
+    names = np.array(run.attributes, object)
+    return frame.assign(attribute=names[frame["attribute_index"].to_numpy(np.int64)])
+
+
+def one_flip(run: Run, image_index: int, attribute_index: int) -> pd.Series | None:
+    """The stored flip of one label, or ``None`` where it was not flipped."""
+    sql = "SELECT * FROM read_parquet(?) WHERE image_index = ? AND attribute_index = ?"
+    frame = ask(sql, [str(run.table_path("flips")), image_index, attribute_index])
+    return None if frame.empty else frame.iloc[0]
+
+
+def neighbours(
+    run: Run, query: FlipQuery, flip: pd.Series
+) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """The flips before and after one in a query's order, as (image_index, attribute_index)."""
+    place = f"({_order(query)}) AS place"
+    where, values, needs_images = _conditions(run, query)
+    source, paths = _source(run, needs_images)
+    sql = f"""
+        WITH here AS (
+            SELECT {place} FROM read_parquet(?) f
+            WHERE f.image_index = ? AND f.attribute_index = ?
+        ), flips AS (
+            SELECT {place}, f.image_index, f.attribute_index FROM {source} WHERE {where}
+        )
+        (SELECT 'before' AS side, f.image_index, f.attribute_index FROM flips f, here
+         WHERE f.place < here.place ORDER BY f.place DESC LIMIT 1)
+        UNION ALL
+        (SELECT 'after', f.image_index, f.attribute_index FROM flips f, here
+         WHERE f.place > here.place ORDER BY f.place LIMIT 1)
+    """
+    own = [str(run.table_path("flips")), int(flip["image_index"]), int(flip["attribute_index"])]
+    frame = ask(sql, own + paths + values).set_index("side")
+    found = [
+        tuple(int(v) for v in frame.loc[side]) if side in frame.index else None
+        for side in ("before", "after")
+    ]
+    return found[0], found[1]
+
+
+def image_row(run: Run, image_index: int) -> pd.Series | None:
+    """The row of images.parquet of one image, or ``None`` where there is none."""
+    sql = "SELECT * FROM read_parquet(?) WHERE image_index = ?"
+    frame = ask(sql, [str(run.table_path("images")), int(image_index)])
+    return None if frame.empty else frame.iloc[0]
+
+
+def categories(run: Run) -> list[str]:
+    """The categories of a run, in alphabetical order."""
+    sql = "SELECT DISTINCT category FROM read_parquet(?) WHERE category IS NOT NULL ORDER BY 1"
+    return ask(sql, [str(run.table_path("images"))])["category"].tolist()

@@ -1,0 +1,124 @@
+"""A receipt in sentences that a merchandiser understands; honest where the evidence is split."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dashboard.frames.receipt import LABEL_WORDS, Verdict
+from selfml.flips import Receipt
+
+_NUMBERS = (
+    "no", "one", "two", "three", "four", "five", "six",
+    "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+
+
+def number(n: int) -> str:
+    """Small numbers in words."""
+    return _NUMBERS[n] if 0 <= n < len(_NUMBERS) else f"{n:,}"
+
+
+def percent(fraction: float) -> str:
+    """A share in whole per cent; never 0 % or 100 % where it is not exactly that."""
+    if 0 < fraction < 0.005:
+        return "under 1 %"
+    if 0.995 <= fraction < 1 - 1e-6:
+        return "over 99 %"
+    return f"{100 * fraction:.0f} %"
+
+
+def _agreement(receipt: Receipt, of: Verdict) -> list[str]:
+    """Comes first where the two kinds of evidence disagree."""
+    if receipt.strict_agrees:
+        return []
+    strict = LABEL_WORDS[int(receipt.strict_score > 0)]
+    if of.mode == "strict":
+        full = LABEL_WORDS[int(receipt.score > 0)]
+        return [
+            f"Only the basis images and the shop's label decided here: they say {strict}. "
+            f"The classifier, which sees the whole photo, would say {full}."
+        ]
+    said = LABEL_WORDS[of.corrected]
+    rest = receipt.terms["classifier"] + receipt.terms["residual"]
+    why = (
+        f"what a classifier sees in the whole photo says {said} and outweighs them."
+        if (rest > 0) == (of.corrected == 1)
+        else f"weighed together with the classifier, the evidence says {said}."
+    )
+    return [
+        f"The basis images alone are not the reason. With the shop's own label they say {strict}; "
+        + why
+    ]
+
+
+def _shop(receipt: Receipt) -> str:
+    return {
+        1: f"The shop listed “{receipt.attribute}”.",
+        0: f"The shop did not list “{receipt.attribute}”.",
+        -1: f"The shop left “{receipt.attribute}” open.",
+    }[receipt.given]
+
+
+def _all_alike(n: int, share: str, one: str, many: str) -> str:
+    if n == 1:
+        return f"The one verified image that looks like this one, making up {share}, {one}."
+    every = "none has it" if many == "do not have it" else f"all {many}"
+    return f"Of the {number(n)} verified images that look most like this one, {every}."
+
+
+def _basis(receipt: Receipt, of: Verdict) -> str:
+    atoms = receipt.atoms
+    groups = {
+        label: (int((atoms["label"] == label).sum()), atoms["coefficient"][atoms["label"] == label])
+        for label in (of.corrected, 1 - of.corrected, -1)
+    }
+    have = {1: ("has it", "have it"), 0: ("does not have it", "do not have it")}
+    have[-1] = ("has no verified label for it", "have no verified label for it")
+    found = [(n, percent(float(c.sum())), *have[k]) for k, (n, c) in groups.items() if n]
+    if not found:
+        return "No basis image looks like this one."
+    if len(found) == 1:
+        return _all_alike(*found[0])
+    parts = [f"{number(n)} ({share}) {one if n == 1 else many}" for n, share, one, many in found]
+    return (
+        f"Of the {number(len(atoms))} verified images that look most like this one, "
+        f"{', '.join(parts[:-1])} and {parts[-1]}."
+    )
+
+
+def _conclusion(receipt: Receipt, of: Verdict) -> str:
+    sure = f"the chance that this is right is put at {percent(of.confidence)}"
+    if receipt.given < 0:
+        return (
+            f"There is no label to correct; the evidence says {LABEL_WORDS[of.corrected]}, {sure}."
+        )
+    if not of.flipped:
+        return f"So the label stays as it is: {sure}."
+    done = "is added" if of.corrected == 1 else "is taken off"
+    against = (receipt.terms["basis"] > 0) != (of.corrected == 1) and receipt.strict_agrees
+    why = "The basis images speak rather against it, the other evidence outweighs them: it"
+    return f"{why if against else 'So it'} {done}; {sure}."
+
+
+def _fragile(of: Verdict, atoms: pd.DataFrame) -> str:
+    what = "change" if of.flipped else "label"
+    needed = atoms[~atoms["stands"]]
+    if atoms.empty:
+        return ""
+    if needed.empty:
+        return f"The {what} would stand without any single one of them."
+    shown = ", ".join(f"basis image {k}" for k in needed["basis_index"][:3])
+    more = f" or {number(len(needed) - 3)} more" if len(needed) > 3 else ""
+    return f"Take away {shown.replace(', ', ' or ')}{more}, and the {what} would not stand."
+
+
+def sentences(receipt: Receipt, of: Verdict, atoms: pd.DataFrame) -> list[str]:
+    """Why the label is what it is, in words; plain text, to be escaped where it is shown."""
+    text = [
+        *_agreement(receipt, of),
+        _shop(receipt),
+        _basis(receipt, of),
+        _conclusion(receipt, of),
+        _fragile(of, atoms),
+    ]
+    return [sentence for sentence in text if sentence]

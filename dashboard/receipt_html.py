@@ -1,0 +1,214 @@
+"""The receipt's own HTML: cards of basis images, the bar they add up to, the sums in figures.
+
+Pure: frames in, escaped text out. Colours stand beside a word and a sign, never alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import pandas as pd
+
+from dashboard.figures.theme import NEUTRAL, RIGHT, TO_0, TO_1, WRONG
+from dashboard.frames.receipt import LABEL_WORDS, Verdict, shown_parts
+from selfml.flips import Receipt
+
+COLOR = {1: TO_1, 0: TO_0, -1: NEUTRAL}
+SIGN = {1: "✓", 0: "✕", -1: "?"}
+
+CSS = f"""
+<style>
+.rc-chip{{display:inline-block;padding:1px 8px;border-radius:10px;font-size:.78rem;
+ font-weight:600;border:1.5px solid var(--c);white-space:nowrap}}
+.rc-chip i{{font-style:normal;color:var(--c);margin-right:4px;font-weight:800}}
+.rc-chips{{display:flex;flex-wrap:wrap;gap:6px;align-items:center}}
+.rc-head{{display:flex;gap:24px;flex-wrap:wrap;align-items:flex-start}}
+.rc-head>img{{width:min(280px,100%);aspect-ratio:1;object-fit:contain;border-radius:10px;
+ background:#f4f1ec;border:3px solid {WRONG}}}
+.rc-head>div{{flex:1 1 340px;min-width:0}}
+.rc-head h2{{font-size:1.6rem;line-height:1.25;margin:0 0 8px;padding:0;overflow-wrap:anywhere}}
+.rc-words{{font-size:1.08rem;line-height:1.55;max-width:68ch;margin:14px 0;
+ overflow-wrap:anywhere}}
+.rc-words b{{font-weight:600}}
+.rc-meta{{font-size:.84rem;opacity:.75;overflow-wrap:anywhere}}
+.rc-strip{{display:flex;gap:12px;overflow-x:auto;padding:2px 2px 10px}}
+.rc-card{{flex:0 0 138px;font-size:.82rem;line-height:1.4;margin:0}}
+.rc-card a{{color:inherit!important;text-decoration:none;display:block}}
+.rc-card img{{width:138px;height:138px;object-fit:contain;background:#f4f1ec;display:block;
+ border-radius:8px;border:3px solid #1f77c9}}
+.rc-card a:focus-visible img,.rc-card a:hover img{{box-shadow:0 0 0 3px #1f77c988}}
+.rc-card b{{font-size:1rem;font-variant-numeric:tabular-nums}}
+.rc-card .rc-x{{margin-top:2px;font-size:.76rem}}
+.rc-card .rc-falls{{font-weight:700;color:{WRONG}}}
+.rc-bar{{display:flex;height:26px;border-radius:6px;overflow:hidden;margin:6px 0 4px;gap:2px}}
+.rc-bar span{{background:var(--c);color:#fff;font-size:.76rem;font-weight:700;line-height:26px;
+ text-align:center;min-width:2px;overflow:hidden}}
+.rc-bar .l0{{background-image:repeating-linear-gradient(135deg,#0002 0 5px,#0000 5px 10px)}}
+.rc-sum{{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;width:100%}}
+.rc-sum th,.rc-sum td{{padding:5px 10px;text-align:right;
+ border-bottom:1px solid rgba(128,134,146,.25)}}
+.rc-sum th:first-child,.rc-sum td:first-child{{text-align:left}}
+.rc-sum tr.total td{{font-weight:700;border-top:2px solid {NEUTRAL};border-bottom:0}}
+.rc-scroll{{overflow-x:auto}}
+</style>
+"""
+
+
+def chip(text: str, color: str, sign: str) -> str:
+    """A word with a sign, in a coloured outline."""
+    return f'<span class="rc-chip" style="--c:{color}"><i>{escape(sign)}</i>{escape(text)}</span>'
+
+
+def label_chip(label: int, before: str = "") -> str:
+    """``yes``, ``no`` or ``unknown``, with its sign."""
+    return chip(f"{before}{LABEL_WORDS[label]}", COLOR[label], SIGN[label])
+
+
+def verdict_chips(receipt: Receipt, of: Verdict) -> str:
+    """What was done, how sure, whether both kinds of evidence agree, and whether it is right."""
+    if of.flipped:
+        done = ("Added", TO_1, "+") if of.corrected else ("Taken off", TO_0, "−")
+    else:
+        done = ("Kept", NEUTRAL, "=") if receipt.given >= 0 else ("Not given", NEUTRAL, "?")
+    chips = [chip(*done), chip(f"{100 * of.confidence:.0f} % sure", NEUTRAL, "◔")]
+    if receipt.strict_agrees:
+        chips.append(chip("Basis images agree", RIGHT, "✓"))
+    else:
+        chips.append(chip("Basis images disagree", WRONG, "!"))
+    if of.auto_accept:
+        chips.append(chip("Safe to accept", RIGHT, "✓"))
+    if of.truth >= 0:
+        right = of.truth == of.corrected
+        chips.append(
+            chip("Verified: right", RIGHT, "✓") if right else chip("Verified: wrong", WRONG, "✕")
+        )
+    return f'<div class="rc-chips">{"".join(chips)}</div>'
+
+
+def head(
+    receipt: Receipt, of: Verdict, sentences: Sequence[str], image: pd.Series, url: str
+) -> str:
+    """The image beside the change, the chips and the reason in words."""
+    labels = label_chip(receipt.given, "given: ") + (
+        " → " + label_chip(of.corrected, "now: ") if of.flipped else ""
+    )
+    lead = 0 if receipt.strict_agrees else 1
+    words = " ".join(
+        f"<b>{escape(s)}</b>" if n < lead else escape(s) for n, s in enumerate(sentences)
+    )
+    about = [image["image_id"], image["category"], image["split"], f"image {receipt.image_index}"]
+    meta = " · ".join(escape(str(part)) for part in about if isinstance(part, str))
+    alt = f"Image {receipt.image_index}"
+    return (
+        f'<div class="rc-head"><img src="{escape(url)}" alt="{alt}"><div>'
+        f"<h2>{escape(receipt.attribute)}</h2>"
+        f'<div class="rc-chips">{labels}</div><div style="height:6px"></div>'
+        f"{verdict_chips(receipt, of)}"
+        f'<p class="rc-words" data-testid="receipt-words">{words}</p>'
+        f'<div class="rc-meta">{meta}</div></div></div>'
+    )
+
+
+def _card(row: object, url: str, href: str, of: Verdict) -> str:
+    what = "change" if of.flipped else "label"
+    mark = "" if row.label >= 0 else f" (counts as {row.value:.2f})"
+    note = (
+        f'<div class="rc-x">✓ without it the {what} stands</div>'
+        if row.stands
+        else f'<div class="rc-x rc-falls">✕ without it the {what} would not stand</div>'
+    )
+    alt = f"Basis image {row.basis_index}, {LABEL_WORDS[row.label]}"
+    return (
+        f'<figure class="rc-card"><a href="{escape(href)}" target="_self">'
+        f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy"></a>'
+        f"<b>c = {row.coefficient:.2f}</b> {label_chip(row.label)}"
+        f"<div>adds {row.contribution:.2f}{escape(mark)}</div>{note}</figure>"
+    )
+
+
+def strip(atoms: pd.DataFrame, of: Verdict, urls: Sequence[str], hrefs: Sequence[str]) -> str:
+    """The basis images with their share, verified label, and what their absence would change."""
+    cards = (
+        _card(row, url, href, of)
+        for row, url, href in zip(atoms.itertuples(), urls, hrefs, strict=True)
+    )
+    return f'<div class="rc-strip">{"".join(cards)}</div>'
+
+
+def share_bar(atoms: pd.DataFrame) -> str:
+    """One bar of all coefficients, those of images with the attribute first."""
+    order = atoms.assign(rank=atoms["label"].map({1: 0, -1: 1, 0: 2})).sort_values(
+        ["rank", "coefficient"], ascending=[True, False]
+    )
+    parts = "".join(
+        f'<span class="l{row.label}" style="--c:{COLOR[row.label]};'
+        f'flex:{row.coefficient:.6f} 1 0" '
+        f'title="basis image {row.basis_index}: {row.coefficient:.2f}">'
+        f"{SIGN[row.label] if row.coefficient > 0.04 else ''}</span>"
+        for row in order.itertuples()
+    )
+    shares = atoms.groupby("label")["coefficient"].sum()
+    told = ", ".join(f"{LABEL_WORDS[k]} {100 * v:.0f} %" for k, v in shares.items())
+    return f'<div class="rc-bar" role="img" aria-label="{escape(told)}">{parts}</div>'
+
+
+def _table(name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in header)
+    body = "".join(
+        f"<tr{' class=total' if n == len(rows) - 1 else ''}>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for n, row in enumerate(rows)
+    )
+    return (
+        f'<div class="rc-scroll"><table class="rc-sum" data-testid="{name}">'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def atoms_table(receipt: Receipt) -> str:
+    """c times label for every basis image, and their sum Y_B c; the digits shown add up."""
+    atoms = receipt.atoms
+    parts = shown_parts(atoms["contribution"].to_numpy())
+    rows = [
+        (f"basis image {a.basis_index}", f"{a.coefficient:.4f}", LABEL_WORDS[a.label],
+         f"{a.value:.2f}", f"{part:.4f}")
+        for a, part in zip(atoms.itertuples(), parts, strict=True)
+    ]  # fmt: skip
+    total = ("label score", f"{atoms['coefficient'].sum():.4f}", "", "", f"{parts.sum():.4f}")
+    header = ("", "c", "verified", "counts as", "c × label")
+    return _table("sum-atoms", header, [*rows, total])
+
+
+def terms_table(terms: pd.DataFrame, name: str) -> str:
+    """The log-odds terms and their sum; the digits shown add up."""
+    parts = shown_parts(terms["value"].to_numpy())
+    rows = [(text, f"{part:+.4f}") for text, part in zip(terms["name"], parts, strict=True)]
+    score = float(parts.sum())
+    return _table(name, ("Evidence", "Log-odds"), [*rows, ("Score", f"{score:+.4f}")])
+
+
+def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequence[str]) -> str:
+    """One image and its labels as given, corrected and verified; each row leads to its receipt."""
+    rows = "".join(
+        f'<tr><td><a href="{escape(href)}" target="_self">{escape(row.attribute)}</a></td>'
+        f"<td>{label_chip(row.given)}</td><td>{label_chip(row.corrected)}</td>"
+        f"<td>{label_chip(row.truth) if row.truth >= 0 else ''}</td>"
+        f"<td>{100 * row.label_score:.0f} %</td>"
+        f"<td>{chip('changed', WRONG, '!') if row.flipped else ''}</td></tr>"
+        for row, href in zip(labels.itertuples(), hrefs, strict=True)
+    )
+    names = ("Attribute (opens its receipt)", "Given", "Corrected", "Verified", "Basis score", "")
+    header = "".join(f'<th scope="col">{name}</th>' for name in names)
+    about = [image["category"], image["split"]]
+    meta = " · ".join(escape(part) for part in about if isinstance(part, str))
+    index = int(image["image_index"])
+    return (
+        f'<div class="rc-head"><img src="{escape(url)}" alt="Image {index}"><div>'
+        f"<h2>{escape(image['image_id'])}</h2>"
+        f'<div class="rc-meta">{meta} · image {index} · '
+        f"{int(labels['flipped'].sum())} of {len(labels)} labels changed</div>"
+        f'<div class="rc-scroll"><table class="rc-sum" data-testid="image-labels">'
+        f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div></div></div>"
+    )
