@@ -1,7 +1,7 @@
 """The drawing surface of the synthetic garments, and their chance.
 
 Notation: a garment lives in *garment units*, where (0, 0) is the base of the neck, u points right,
-v points down and 1 is half the width of the shoulders; ``frame`` units are fractions of the picture.
+v points down and 1 is half the width of the shoulders; ``frame`` units are parts of the picture.
 All geometry is in these two, so one garment is the same at any size in pixels.
 """
 
@@ -104,6 +104,11 @@ def mirrored(points: Points) -> np.ndarray:
     return np.asarray(points, dtype=float)[::-1] * (-1.0, 1.0)
 
 
+def moved(points: Points, u: float, v: float) -> np.ndarray:
+    """Return the points u further right and v further down."""
+    return np.asarray(points, dtype=float) + np.array((u, v))
+
+
 def ribbon(path: Points, widths: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the outline of a band along a path.
 
@@ -179,6 +184,12 @@ class Canvas:
             self.px(points), fill=colour, width=self.width_px(width, least), joint="curve"
         )
 
+    def dashes(self, ends: Points, colour: Colour, width: float, least: float = 0.012) -> None:
+        """Draw separate lines, each from one point to the next: (2 D, 2) for D dashes."""
+        flat, width_px = self.px(ends), self.width_px(width, least)
+        for k in range(0, len(flat), 4):
+            self.pen.line(flat[k : k + 4], fill=colour, width=width_px)
+
     def crease(self, points: Points, darkness: int, width: float, least: float = 0.008) -> None:
         """Draw a line of shadow, ``darkness`` from 0 (nothing) to 255 (black)."""
         self.shade_pen.line(self.px(points), fill=255 - darkness, width=self.width_px(width, least))
@@ -191,10 +202,10 @@ class Canvas:
         r = max(radius * self.unit_px, least * self.side_px)
         self.pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
-    def mask(self, *outlines: Points) -> Image.Image:
-        """Return an L image that is 255 inside the outlines (garment units) and 0 elsewhere."""
+    def mask(self, *outlines: Points, level: int = 255) -> Image.Image:
+        """Return an L image that is ``level`` inside the outlines (garment units), 0 elsewhere."""
         mask = Image.new("L", self.image.size)
         pen = ImageDraw.Draw(mask)
         for outline in outlines:
-            pen.polygon(self.px(outline), fill=255)
+            pen.polygon(self.px(outline), fill=level)
         return mask

@@ -6,9 +6,10 @@ units so that every attribute can still be seen at 64 px.
 
 import numpy as np
 
-from selfml.data.garment_canvas import Canvas, mirrored, smooth
+from selfml.data.garment_canvas import Canvas, mirrored, moved, smooth
 from selfml.data.garment_fabric import FABRICS, brightness, contrasting, dim, mix
-from selfml.data.garment_look import Look, flank, neckline
+from selfml.data.garment_look import Look
+from selfml.data.garment_shapes import flank, neckline
 
 LIGHT = (244, 242, 236)
 
@@ -113,8 +114,9 @@ def _lapels(canvas: Canvas, look: Look) -> None:
     v, d, w = look.neck_v, look.neck_depth, look.neck_half
     satin = look.has("Occasion Formal") and look.chance.happens("satin lapel", 0.5)
     colour = dim(look.colour, 0.55 if satin else 1.12)
-    lapel = np.array(((0.0, v + d), (w * 0.55, v + d * 0.45), (w - 0.06, v - 0.06), (w + 0.12, v + 0.05),
-                      (w + 0.22, v + d * 0.36), (w + 0.05, v + d * 0.46), (w * 0.62, v + d * 0.75)))  # fmt: skip
+    inner = ((0.0, v + d), (w * 0.55, v + d * 0.45), (w - 0.06, v - 0.06), (w + 0.12, v + 0.05))
+    outer = ((w + 0.22, v + d * 0.36), (w + 0.05, v + d * 0.46), (w * 0.62, v + d * 0.75))
+    lapel = np.array((*inner, *outer))
     for side in (-1, 1):
         canvas.polygon(lapel * (side, 1), colour)
         canvas.crease(lapel[[0, 1, 2]] * (side, 1), 100, 0.05, 0.012)
@@ -201,11 +203,11 @@ def _zip(canvas: Canvas, look: Look, top: float, bottom: float) -> None:
         run = np.array(((near * side, top), (wide * side, bottom)))
         canvas.line(run, tape, 0.17, 0.036)
         canvas.line(run, metal, 0.08, 0.016)
-        n = int((bottom - top) / 0.16)
-        for t in np.linspace(0.02, 0.98, n):
-            tooth = run[0] + (run[1] - run[0]) * t
-            canvas.line((tooth - (0.05, 0), tooth + (0.05, 0)), dim(metal, 0.55), 0.02, 0.0)
-    pull = np.array(((-0.07, 0), (0.07, 0), (0.06, 0.3), (-0.06, 0.3))) + (near, top + 0.05)
+        along = np.linspace(0.02, 0.98, int((bottom - top) / 0.16))[:, None]
+        teeth = run[0] + (run[1] - run[0]) * along
+        ends = np.stack((moved(teeth, -0.05, 0), moved(teeth, 0.05, 0)), axis=1)
+        canvas.dashes(ends.reshape(-1, 2), dim(metal, 0.55), 0.02, 0.0)
+    pull = moved(((-0.07, 0), (0.07, 0), (0.06, 0.3), (-0.06, 0.3)), near, top + 0.05)
     canvas.polygon(pull, metal)
     canvas.crease(pull[[0, 3, 2, 1]], 90, 0.03, 0.006)
 

@@ -1,29 +1,24 @@
 """One picture of a garment, from its category and attributes: the layers, and the photograph.
 
 The order of the layers is that of a photograph: background, shadow, wearer, garment, what hides it;
-then light, lens and sensor. See ``garment_look`` for the cut, ``garment_scene`` for the surroundings.
+then light, lens and sensor. See ``garment_look`` for the choices, ``garment_scene`` for the rest.
 """
 
 import io
 from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from selfml.data import garment_details as details
-from selfml.data.garment_canvas import SUPERSAMPLING, Canvas, Chance, ribbon, smooth
-from selfml.data.garment_fabric import (
-    blurred,
-    dim,
-    fold_field,
-    noise_field,
-    shade_part,
-    weave,
-)
+from selfml.data.garment_canvas import SUPERSAMPLING, Canvas, Chance
+from selfml.data.garment_cloth import body_of_cloth, folds_of_cloth, rib_edges, sleeve_of_cloth
 from selfml.data.garment_labels import ATTRIBUTES, CATEGORIES
-from selfml.data.garment_look import Look, choose_look, sleeve_path, torso
+from selfml.data.garment_light import noise_field, weakened
+from selfml.data.garment_look import Look, choose_look
 from selfml.data.garment_occasion import draw_occasion
 from selfml.data.garment_scene import cast_shadow, draw_arm, draw_body, occlude, paint_background
+from selfml.data.garment_shapes import sleeve_path, torso
 
 SIZE_RANGE_PX = (32, 224)
 
@@ -87,7 +82,6 @@ def _dress(canvas: Canvas, look: Look) -> None:
     """Draw the wearer, the garment and all its details."""
     body = torso(look)
     sleeves = [sleeve_path(look, side) for side in (0, 1)] if look.sleeve else []
-    outlines = [ribbon(*sleeve) for sleeve in sleeves]
     cast_shadow(canvas, look, body)
     if look.has("Hooded"):
         details.hood_behind(canvas, look)
@@ -96,18 +90,18 @@ def _dress(canvas: Canvas, look: Look) -> None:
         for side in (0, 1):
             draw_arm(canvas, look, side)
     details.neck_opening(canvas, look)
-    cloth_mask = _body_of_cloth(canvas, look, body)
+    cloth_mask = body_of_cloth(canvas, look, body)
     details.seam_waist(canvas, look)
     if look.opened:
         details.front_slit(canvas, look)
+    folds = folds_of_cloth(canvas, look) if sleeves else None
     for side, (path, widths) in enumerate(sleeves):
         draw_arm(canvas, look, side)
-        mask = _sleeve_of_cloth(canvas, look, outlines[side], path, widths)
+        mask = sleeve_of_cloth(canvas, look, path, widths, folds)
         cloth_mask = ImageChops.lighter(cloth_mask, mask)
-    if look.category == "knitwear" or (
-        look.category == "jackets" and look.chance.happens("bomber", 0.25)
-    ):
-        details.ribs(canvas, look, _rib_edges(look, sleeves))
+    bomber = look.category == "jackets" and look.chance.happens("bomber", 0.25)
+    if bomber or look.category == "knitwear":
+        details.ribs(canvas, look, rib_edges(look, sleeves))
     if look.has("Hooded"):
         details.hood_front(canvas, look)
     else:
@@ -116,133 +110,24 @@ def _dress(canvas: Canvas, look: Look) -> None:
     details.close_front(canvas, look)
 
 
-def _body_of_cloth(canvas: Canvas, look: Look, outline: np.ndarray) -> Image.Image:
-    """Fill the body of the garment; return its mask."""
-    mask = canvas.mask(outline)
-    canvas.image.paste(weave(canvas, look.chance, look.colour, look.pattern, look.tilt), mask=mask)
-    depth = round(look.chance.within("fold depth", 60, 150))
-    folds = fold_field(look.chance, "body folds", canvas.side_px, depth)
-    if look.has("Dress Silhouette Flared"):
-        folds = ImageChops.multiply(folds, _skirt_folds(canvas, look))
-    if look.category == "knitwear":
-        folds = ImageChops.multiply(folds, _knit(canvas, look))
-    if (
-        look.category == "jackets"
-        and look.has("Zip Closure")
-        and look.chance.happens("quilted", 0.25)
-    ):
-        folds = ImageChops.multiply(folds, _quilting(canvas, look))
-    shade_part(canvas, mask, folds, 0.3)
-    return mask
-
-
-def _sleeve_of_cloth(
-    canvas: Canvas, look: Look, outline: np.ndarray, path: np.ndarray, widths: np.ndarray
-) -> Image.Image:
-    """Fill one sleeve, with its cloth turned along the arm; return its mask."""
-    mask = canvas.mask(outline)
-    x, y, r = *canvas.px(path[:1]), widths[0] * canvas.unit_px
-    ImageDraw.Draw(mask).ellipse((x - r, y - r, x + r, y + r), fill=255)
-    run = path[-1] - path[0]
-    turn = look.tilt - float(np.arctan2(run[0], run[1]))
-    canvas.image.paste(weave(canvas, look.chance, look.colour, look.pattern, turn), mask=mask)
-    folds = fold_field(look.chance, f"sleeve folds{run[0] > 0}", canvas.side_px, 110)
-    if look.category == "knitwear":
-        folds = ImageChops.multiply(folds, _knit(canvas, look))
-    shade_part(canvas, mask, folds, 0.16, 120)
-    n = len(path)
-    canvas.crease(outline[:n], 110, 0.05, 0.012)
-    canvas.crease(outline[n:], 110, 0.05, 0.012)
-    canvas.crease(outline[[n - 1, n]], 120, 0.06, 0.014)
-    if look.bodiless and look.sleeve == "short":
-        canvas.line(outline[[n - 1, n]], dim(look.colour, 0.35), 0.1, 0.02)
-    return mask
-
-
-def _skirt_folds(canvas: Canvas, look: Look) -> Image.Image:
-    """Return the folds of a wide skirt, which run from the waist to the hem, as an L shade."""
-    field = Image.new("L", canvas.image.size, 255)
-    pen = ImageDraw.Draw(field)
-    n = 9
-    place, wide = look.chance.many("skirt folds", 2 * n).reshape(2, n)
-    at = np.linspace(-0.9, 0.9, n) + 0.12 * (place - 0.5)
-    for u, w in zip(at, 0.06 + 0.06 * wide, strict=True):
-        top = (u * look.waist * 0.8, look.waist_v + 0.1)
-        hem = look.hem_v + 0.4
-        wedge = (top, ((u - w) * look.hem, hem), ((u + w) * look.hem, hem))
-        pen.polygon(canvas.px(wedge), fill=165)
-    return blurred(field, 0.07 * canvas.unit_px)
-
-
-def _knit(canvas: Canvas, look: Look) -> Image.Image:
-    """Return knitted ribs, or cables, as an L shade."""
-    field = Image.new("L", canvas.image.size, 255)
-    pen = ImageDraw.Draw(field)
-    cables = look.chance.happens("cables", 0.35)
-    step = 0.42 if cables else look.chance.within("knit step", 0.17, 0.26)
-    wave = 0.07 if cables else 0.0
-    v = np.linspace(-0.2, 3.4, 19)
-    width = canvas.width_px(0.05, 0.010)
-    for u in np.arange(-2.1, 2.1, step):
-        for phase in (0.0, np.pi) if cables else (0.0,):
-            line = np.stack((u + wave * np.sin(v * 9 + phase), v), axis=1)
-            pen.line(canvas.px(line), fill=190 if cables else 205, width=width)
-    return field
-
-
-def _quilting(canvas: Canvas, look: Look) -> Image.Image:
-    """Return the seams of a padded jacket as an L shade."""
-    field = Image.new("L", canvas.image.size, 255)
-    pen = ImageDraw.Draw(field)
-    for v in np.arange(0.5, look.hem_v, look.chance.within("quilt step", 0.38, 0.55)):
-        pen.line(
-            canvas.px(smooth(((-1.4, v), (0, v + 0.07), (1.4, v)))), 120, canvas.width_px(0.06)
-        )
-    return blurred(field, 0.05 * canvas.unit_px)
-
-
-def _rib_edges(look: Look, sleeves: list) -> list[np.ndarray]:
-    """Return the corners of the hem and of long cuffs, left to right seen along the garment."""
-    low = look.hem_v + 0.02
-    edges = []
-    spans = ((-look.hem, look.hem),)
-    if look.opened:
-        slit = look.chance.within("slit", 0.16, 0.42) + 0.05
-        spans = ((-look.hem, -slit), (slit, look.hem))
-    for a, b in spans:
-        edges.append(np.array(((a, low + 0.1), (b, low + 0.1))))
-    for path, widths in sleeves:
-        if look.sleeve == "long":
-            outline = ribbon(path, widths)
-            edges.append(outline[[len(path) - 1, len(path)]])
-    return edges
-
-
 def _photograph(
     canvas: Canvas, chance: Chance, rng: np.random.Generator, size_px: int
 ) -> np.ndarray:
     """Light the scene, bring it to its size and add what lens, sensor and file do to it."""
-    lit = ImageChops.multiply(canvas.image, Image.merge("RGB", (canvas.shade,) * 3))
-    cloud = noise_field(chance, "light", "cloud", canvas.side_px, 12.0)
-    depth = chance.within("light depth", 0.05, 0.35)
-    patch = cloud.point(lambda v: round(255 - depth * max(0, 200 - v)))
-    lit = ImageChops.multiply(lit, Image.merge("RGB", (patch,) * 3))
-    gain = chance.within("exposure", 0.88, 1.12)
+    cloud = noise_field(chance, "light", "cloud", canvas.side_px, 12.0, hollows=True)
+    light = weakened(cloud, chance.within("light depth", 0.05, 0.3))
+    shade = ImageChops.multiply(canvas.shade, light)
+    lit = ImageChops.multiply(canvas.image, Image.merge("RGB", (shade,) * 3))
+    small = lit.reduce(SUPERSAMPLING)
+    if chance.happens("blurry", 0.12):
+        small = small.filter(ImageFilter.BoxBlur(chance.within("blur", 0.004, 0.010) * size_px))
+    gain = chance.within("exposure", 0.92, 1.14)
     if chance.happens("dark photo", 0.08):
         gain *= 0.62
     warm = chance.within("warmth", -0.06, 0.06)
-    lift = chance.within("lift", 0, 14)
-    levels = [
-        [min(255, round(lift + v * gain * tone)) for v in range(256)]
-        for tone in (1 + warm, 1.0, 1 - warm)
-    ]
-    small = lit.reduce(SUPERSAMPLING).point(levels[0] + levels[1] + levels[2])
-    if chance.happens("blurry", 0.12):
-        small = small.filter(ImageFilter.BoxBlur(chance.within("blur", 0.006, 0.012) * size_px))
-    pixels = np.asarray(small).astype(np.int16)
+    pixels = np.asarray(small) * np.array((1 + warm, 1.0, 1 - warm), dtype=np.float32) * gain
     noise = rng.standard_normal((size_px, size_px, 1), dtype=np.float32)
-    strength = chance.within("noise", 0.4, 4.0)
-    pixels = pixels + (noise * strength).astype(np.int16)
+    pixels += noise * chance.within("noise", 0.4, 4.0) + chance.within("lift", 0, 14)
     pixels = pixels.clip(0, 255).astype(np.uint8)
     return _squeezed(pixels) if chance.happens("bad file", 0.06) else pixels
 

@@ -1,13 +1,12 @@
-"""What the synthetic garments are made of: colours, patterns, weaves and the play of light.
+"""What the synthetic garments are made of: colours and patterns.
 
 The numbers are our choice: they were set by looking at the pictures.
 """
 
 import math
-from functools import cache
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from selfml.data.garment_canvas import Canvas, Chance, Colour
 
@@ -54,100 +53,10 @@ def contrasting(chance: Chance, name: str, colour: Colour, least: float = 70.0) 
     return (244, 242, 236) if brightness(colour) < 128 else (30, 30, 40)
 
 
-@cache
-def _noise(kind: str) -> Image.Image:
-    """Return a fixed L picture, 256 x 256, of values around 128: "grain", "cloud", "folds" or "satin"."""
-    rng = np.random.default_rng(sum(kind.encode()))
-    if kind == "grain":
-        return Image.fromarray(rng.normal(128, 40, (256, 256)).clip(0, 255).astype(np.uint8))
-    # columns, rows: folds hang down
-    cells = {"cloud": (24, 24), "folds": (26, 9), "satin": (34, 7)}[kind]
-    coarse = Image.fromarray(rng.uniform(0, 255, cells[::-1]).astype(np.uint8))
-    return coarse.resize((256, 256), Image.Resampling.BICUBIC)
-
-
-def noise_field(
-    chance: Chance, name: str, kind: str, side_px: int, zoom: float = 1.0
-) -> Image.Image:
-    """Cut a piece of a fixed noise picture: the same piece at every size.
-
-    Parameters
-    ----------
-    chance, name
-        Where it is cut.
-    kind : str
-        "grain", "cloud", "folds" or "satin".
-    side_px : int
-        Side of the result.
-    zoom : float
-        1 shows half of the noise picture's side, 2 a quarter.
-
-    Returns
-    -------
-    PIL.Image.Image
-        L, ``side_px`` square, values around 128.
-    """
-    span = 128.0 / zoom
-    x, y = chance.many(name, 2) * (256 - span)
-    box = (float(x), float(y), float(x + span), float(y + span))
-    return _noise(kind).resize((side_px, side_px), Image.Resampling.BILINEAR, box=box)
-
-
-def blurred(mask: Image.Image, radius_px: float) -> Image.Image:
-    """Blur an L picture; it is made small first where the blur is wide, which is far quicker."""
-    step = 1
-    while radius_px / step > 3 and step < 16:
-        step *= 2
-    if step == 1:
-        return mask.filter(ImageFilter.BoxBlur(radius_px))
-    small = mask.reduce(step).filter(ImageFilter.BoxBlur(radius_px / step))
-    return small.resize(mask.size, Image.Resampling.BILINEAR)
-
-
-@cache
-def _relief(depth: int) -> list[int]:
-    """Table from a blurred mask (128 on the rim, 255 deep inside) to shade."""
-    return [
-        round(255 - depth * (1 - min(1.0, max(0.0, (v - 100) / 155))) ** 1.5) for v in range(256)
-    ]
-
-
-@cache
-def _fold_table(depth: int) -> list[int]:
-    """Table from noise to shade: hollows only, none on the crests."""
-    return [round(255 - depth * max(0.0, (150 - v) / 150)) for v in range(256)]
-
-
-def shade_part(
-    canvas: Canvas, mask: Image.Image, folds: Image.Image, roundness: float, depth: int = 95
-) -> None:
-    """Put one part's light and shadow on the canvas: round at the rim, folded inside.
-
-    Parameters
-    ----------
-    canvas : Canvas
-    mask : PIL.Image.Image
-        L, 255 on the part.
-    folds : PIL.Image.Image
-        L, multiplied in.
-    roundness : float
-        Width of the dark rim, garment units.
-    depth : int
-        How dark the rim is, 0 to 255.
-    """
-    rim = blurred(mask, max(1.0, roundness * canvas.unit_px)).point(_relief(depth))
-    canvas.shade.paste(ImageChops.multiply(rim, folds), mask=mask)
-
-
-def fold_field(chance: Chance, name: str, side_px: int, depth: int) -> Image.Image:
-    """Return the hanging folds of a cloth as an L shade, ``depth`` from 0 (none) to 255."""
-    return noise_field(chance, name, "folds", side_px, zoom=1.3).point(_fold_table(depth))
-
-
 def weave(
     canvas: Canvas, chance: Chance, colour: Colour, pattern: str | None, turn: float = 0.0
-) -> Image.Image:
-    """Return the cloth as a picture as large as the canvas.
+) -> Image.Image | Colour:
+    """Return the cloth, to be pasted through a mask.
 
     Parameters
     ----------
@@ -163,20 +72,24 @@ def weave(
 
     Returns
     -------
-    PIL.Image.Image
-        RGB.
+    PIL.Image.Image or (int, int, int)
+        RGB, as large as the canvas; a plain cloth is its colour.
     """
+    if pattern is None:
+        return colour
     cloth = Image.new("RGB", canvas.image.size, colour)
     if pattern == "Striped":
         _stripes(cloth, chance, colour, turn)
     elif pattern == "Checked":
         _checks(cloth, chance, colour, turn)
-    elif pattern in ("Floral", "Dots"):
+    else:
         _scatter(cloth, chance, colour, pattern)
     return cloth
 
 
-def _bands(side_px: int, period: float, share: float, angle: float, shift: float) -> Image.Image:
+def _bands(
+    side_px: int, period: float, share: float, angle: float, shift: float, level: int = 255
+) -> Image.Image:
     """Return an L mask of parallel bands; ``period`` and ``shift`` in frame units."""
     mask = Image.new("L", (side_px, side_px))
     pen = ImageDraw.Draw(mask)
@@ -189,7 +102,7 @@ def _bands(side_px: int, period: float, share: float, angle: float, shift: float
     thick = share * period * across
     corners = np.concatenate((near, far, far + thick, near + thick), axis=1) * side_px
     for quad in corners.tolist():
-        pen.polygon(quad, fill=255)
+        pen.polygon(quad, fill=level)
     return mask
 
 
@@ -211,14 +124,15 @@ def _checks(cloth: Image.Image, chance: Chance, colour: Colour, turn: float) -> 
     turn += 0.0 if chance.happens("check straight", 0.8) else math.pi / 4
     strength = 120 if brightness(second) < brightness(colour) else 140
     for k, angle in enumerate((0.0, math.pi / 2)):
-        bands = _bands(cloth.width, period, share, angle + turn, chance.unit(f"check shift{k}"))
-        cloth.paste(second, mask=bands.point(lambda v: v * strength // 255))
+        shift = chance.unit(f"check shift{k}")
+        bands = _bands(cloth.width, period, share, angle + turn, shift, strength)
+        cloth.paste(second, mask=bands)
     if tartan:
         third = chance.pick("tartan line", FABRICS)
         for k, angle in enumerate((0.0, math.pi / 2)):
             shift = chance.unit(f"check shift{k}") + 0.62
-            bands = _bands(cloth.width, period, 0.12, angle + turn, shift)
-            cloth.paste(third, mask=bands.point(lambda v: v * 200 // 255))
+            bands = _bands(cloth.width, period, 0.12, angle + turn, shift, 200)
+            cloth.paste(third, mask=bands)
 
 
 def _flower(side_px: int, petal: Colour, heart: Colour, spin: float) -> Image.Image:

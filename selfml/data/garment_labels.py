@@ -50,7 +50,7 @@ _HOOD = (0.0, 0.20, 0.06, 0.03)
 
 # The chance that the shop notes an attribute that is there; columns follow ATTRIBUTES.
 _NOTED = (
-    # Rnd   V    Long  Shrt  None  DLl   DLs   DSfl  DSfi  Strp  Flor  Chck  Form  Casu  Zip  Btn  Hood
+    # necks    sleeves           lengths     shapes      patterns          occasions   zip btn hood
     (0.41, 0.43, 0.27, 0.31, 0.10, 0.64, 0.52, 0.33, 0.20, 0.60, 0.72, 0.50, 0.50, 0.08, 0, 0, 0),
     (0.00, 0.04, 0.00, 0.40, 0.45, 0, 0, 0, 0, 0.50, 0.50, 0.55, 0.46, 0.36, 0.52, 0.34, 0.75),
     (0.46, 0.52, 0.36, 0.30, 0.02, 0, 0, 0, 0, 0.66, 0.42, 0.40, 0.20, 0.02, 0.40, 0.46, 0.60),

@@ -7,10 +7,12 @@ stitching, a print, a drawstring or jeans cloth. Each garment has two or three s
 import numpy as np
 from PIL import Image, ImageChops
 
-from selfml.data.garment_canvas import Canvas, mirrored, smooth
+from selfml.data.garment_canvas import Canvas, mirrored, moved, smooth
 from selfml.data.garment_details import LIGHT, side_edge
-from selfml.data.garment_fabric import brightness, contrasting, dim, mix, noise_field
-from selfml.data.garment_look import Look, denim, neckline
+from selfml.data.garment_fabric import brightness, contrasting, dim, mix
+from selfml.data.garment_light import noise_field
+from selfml.data.garment_look import Look, denim
+from selfml.data.garment_shapes import neckline
 
 GOLD, SILVER = (232, 196, 104), (232, 234, 240)
 
@@ -97,7 +99,8 @@ def _lace(canvas: Canvas, look: Look) -> None:
     """Scallops along the neckline and the hem."""
     lace = LIGHT if brightness(look.colour) < 150 else (40, 36, 44)
     low = np.stack((np.linspace(-look.hem, look.hem, 13), np.full(13, look.hem_v + 0.06)), axis=1)
-    for row in (neckline(look)[::2], low):
+    rows = [low] if look.neck in ("collar", "high") else [low, neckline(look)[::2]]
+    for row in rows:
         for u, v in row:
             canvas.disc((u, v), 0.075, lace, 0.013)
             canvas.disc((u, v), 0.03, dim(lace, 0.7 if lace is LIGHT else 2.4), 0.004)
@@ -105,7 +108,7 @@ def _lace(canvas: Canvas, look: Look) -> None:
 
 def _casual(canvas: Canvas, look: Look, cloth_mask: Image.Image) -> None:
     chance = look.chance
-    if denim(look.attributes, chance):
+    if denim(look.category, look.attributes, chance):
         grain = noise_field(chance, "denim grain", "grain", canvas.side_px, 0.7)
         worn = grain.point(lambda v: max(0, v - 128))
         canvas.image.paste((214, 224, 236), mask=ImageChops.multiply(worn, cloth_mask))
@@ -129,8 +132,8 @@ def _stitching(canvas: Canvas, look: Look, thread: tuple[int, int, int]) -> None
     flank = side_edge(look)
     hem = np.stack((np.linspace(-look.hem, look.hem, 24), np.full(24, look.hem_v - 0.12)), axis=1)
     for path in (flank, flank * (-1, 1), hem * (0.93, 1)):
-        for a, b in zip(path[:-1], path[1:], strict=True):
-            canvas.line((a, a + (b - a) * 0.6), thread, 0.03, 0.009)
+        ends = np.stack((path[:-1], path[:-1] + 0.6 * np.diff(path, axis=0)), axis=1)
+        canvas.dashes(ends.reshape(-1, 2), thread, 0.03, 0.009)
 
 
 def _pockets(canvas: Canvas, look: Look) -> None:
@@ -140,10 +143,8 @@ def _pockets(canvas: Canvas, look: Look) -> None:
     u, v, w, h = (0.5, 2.05, 0.27, 0.55) if low else (0.47, 0.95, 0.21, 0.44)
     if low and look.category != "dresses":
         v = min(v, look.hem_v - 0.75)
-    pocket = np.array(((-w, 0), (w, 0), (w, h), (0, h + 0.1), (-w, h))) + (u, v)
-    flap = np.array(
-        ((-w - 0.03, -0.02), (w + 0.03, -0.02), (w + 0.03, 0.16), (-w - 0.03, 0.16))
-    ) + (u, v)
+    pocket = moved(((-w, 0), (w, 0), (w, h), (0, h + 0.1), (-w, h)), u, v)
+    flap = moved(((-w - 0.03, -0.02), (w + 0.03, -0.02), (w + 0.03, 0.16), (-w - 0.03, 0.16)), u, v)
     for side in (-1, 1) if low or look.category == "jackets" else (1,):
         canvas.polygon(pocket * (side, 1), dim(look.colour, 0.9))
         canvas.line(np.concatenate((pocket, pocket[:1])) * (side, 1), thread, 0.03, 0.011)
@@ -164,8 +165,7 @@ def _print(canvas: Canvas, look: Look) -> None:
         for k, wide in enumerate((0.45, 0.36)):
             for u in np.arange(-wide, wide, 0.17):
                 canvas.polygon(
-                    np.array(((0, 0), (0.12, 0), (0.12, 0.17), (0, 0.17)))
-                    + (u, v - 0.16 + 0.26 * k),
+                    moved(((0, 0), (0.12, 0), (0.12, 0.17), (0, 0.17)), u, v - 0.16 + 0.26 * k),
                     ink,
                 )
     else:

@@ -6,8 +6,9 @@ The mixture of scenes is our choice, after the product photographs of online sho
 import numpy as np
 from PIL import Image, ImageDraw
 
-from selfml.data.garment_canvas import Canvas, Colour, mirrored, ribbon, smooth
-from selfml.data.garment_fabric import FABRICS, blurred, brightness, dim, jitter, mix, noise_field
+from selfml.data.garment_canvas import Canvas, Colour, mirrored, moved, ribbon, smooth
+from selfml.data.garment_fabric import FABRICS, brightness, dim, jitter, mix
+from selfml.data.garment_light import blurred, noise_field
 from selfml.data.garment_look import Look
 
 HAIR: tuple[Colour, ...] = (
@@ -23,7 +24,7 @@ def paint_background(canvas: Canvas, look: Look) -> None:
         weights = {"studio": 0.35, "table": 0.65}
     kind = look.chance.weighted("background", weights)
     small = {"room": _room, "street": _street, "table": _table}.get(kind, _studio)(look, kind)
-    canvas.image.paste(small.resize(canvas.image.size, Image.Resampling.BICUBIC))
+    canvas.image.paste(small.resize(canvas.image.size, Image.Resampling.BILINEAR))
 
 
 def _studio(look: Look, kind: str) -> Image.Image:
@@ -100,10 +101,10 @@ def _table(look: Look, kind: str) -> Image.Image:
 
 def cast_shadow(canvas: Canvas, look: Look, outline: np.ndarray) -> None:
     """Darken the background beside the garment, as a lamp would."""
-    strength = look.chance.within("cast", 0.0, 0.5)
+    strength = round(look.chance.within("cast", 0, 128))
     shift = np.array((look.chance.within("cast u", -0.3, 0.3), 0.18))
-    soft = blurred(canvas.mask(outline + shift), 0.22 * canvas.unit_px)
-    canvas.image.paste((20, 20, 26), mask=soft.point(lambda v: int(v * strength)))
+    soft = blurred(canvas.mask(outline + shift, level=strength), 0.22 * canvas.unit_px)
+    canvas.image.paste((20, 20, 26), mask=soft)
 
 
 def draw_body(canvas: Canvas, look: Look) -> None:
@@ -158,7 +159,7 @@ def _legs(canvas: Canvas, look: Look) -> None:
         canvas.polygon(leg, tights)
         canvas.crease(leg[:4], 60, 0.06)
         canvas.crease(leg[4:], 60, 0.06)
-        foot = np.array(((0.16, 6.6), (0.46, 6.6), (0.56, 6.95), (0.16, 6.95))) + (part, 0)
+        foot = moved(((0.16, 6.6), (0.46, 6.6), (0.56, 6.95), (0.16, 6.95)), part, 0)
         canvas.polygon(foot * (side, 1), shoe)
 
 
@@ -214,11 +215,11 @@ def draw_arm(canvas: Canvas, look: Look, side: int) -> None:
     if look.bodiless or (look.stage == "mannequin" and look.chance.happens("armless", 0.6)):
         return
     shoulder, elbow, wrist = look.arms[side]
-    path = smooth((shoulder + (0.0, -0.02), (shoulder + elbow) / 2, elbow, wrist), 3)
+    path = smooth((shoulder - (0.0, 0.1), (shoulder + elbow) / 2, elbow, wrist), 3)
     widths = np.interp(np.linspace(0, 1, len(path)), (0, 0.3, 0.66, 1), (0.20, 0.19, 0.15, 0.10))
     outline = ribbon(path, widths)
     canvas.polygon(outline, look.body)
-    canvas.disc(tuple(shoulder + (0.0, 0.02)), 0.2, look.body)
+    canvas.disc((shoulder[0], shoulder[1] - 0.05), 0.2, look.body)
     along = (wrist - elbow) / np.linalg.norm(wrist - elbow)
     hand = np.stack((wrist - 0.05 * along, wrist + 0.2 * along, wrist + 0.42 * along))
     canvas.polygon(ribbon(hand, (0.10, 0.15, 0.06)), look.body)
@@ -242,7 +243,7 @@ def occlude(canvas: Canvas, look: Look) -> None:
     if kind == "tag":
         u, v = chance.within("tag u", -0.5, 0.5), chance.within("tag v", 0.6, 1.6)
         canvas.line(((u * 0.6, 0.1), (u, v)), (90, 90, 90), 0.02, 0.008)
-        card = np.array(((-0.16, 0), (0.16, 0), (0.16, 0.5), (-0.16, 0.5))) + (u, v)
+        card = moved(((-0.16, 0), (0.16, 0), (0.16, 0.5), (-0.16, 0.5)), u, v)
         canvas.polygon(card, (250, 248, 240))
         canvas.line(card[[3, 2]] - (0, 0.16), (60, 60, 60), 0.05, 0.0)
     elif kind == "bag":
@@ -250,7 +251,7 @@ def occlude(canvas: Canvas, look: Look) -> None:
         canvas.line(((-0.6 * side, 0.08), (0.95 * side, 2.1)), leather, 0.09, 0.014)
         bag = np.array(((0.6, 1.9), (1.45, 1.9), (1.5, 2.6), (0.55, 2.6))) * (side, 1)
         canvas.polygon(bag, leather)
-        canvas.line(bag[:2] + (0, 0.2), dim(leather, 0.6), 0.04)
+        canvas.line(moved(bag[:2], 0, 0.2), dim(leather, 0.6), 0.04)
     elif kind == "plant":
         _plant(canvas, look)
     elif kind == "sticker":

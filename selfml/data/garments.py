@@ -1,8 +1,8 @@
 """A synthetic garment catalogue with the shape of the paper's, to try everything on at once.
 
-Section 3 of the paper: dresses, jackets, knitwear and tops, 17 attributes, 3.40 true labels an image
-but 1.28 given ones, 5 % of the images verified and split 75 | 25. The paper's photographs are not
-public; here the garments are drawn (``garment_drawing``) from labels drawn first (``garment_labels``).
+Section 3 of the paper: dresses, jackets, knitwear and tops, 17 attributes, 3.40 true labels an
+image but 1.28 given ones, 5 % of the images verified and split 75 | 25. The paper's photographs are
+not public; here labels are drawn first (``garment_labels``), then pictures (``garment_drawing``).
 """
 
 import csv
