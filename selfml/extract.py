@@ -1,0 +1,159 @@
+"""Maps, features and logits of all images: cached where the extractor is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+from selfml.nn.augment import augmentation
+from selfml.nn.fitting import Session
+from selfml.nn.input_pipeline import Field, augmented_maps, rows_of
+from selfml.nn.model import AttributeClassifier
+from selfml.training_data import TrainingData
+
+PREDICT_BATCH = 128
+LARGEST_DEVIATION = 6.0
+
+
+class Part(keras.Model):
+    """One function of a model, to be run with ``predict_on_batch``."""
+
+    def __init__(self, function: Callable):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def predict(part: keras.Model, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Run ``part`` on ``array[rows]`` batch by batch; the last is padded, so shapes stay fixed."""
+    parts = []
+    for start in range(0, len(rows), PREDICT_BATCH):
+        chunk = rows[start : start + PREDICT_BATCH]
+        padded = np.concatenate([chunk, np.repeat(chunk[-1:], PREDICT_BATCH - len(chunk))])
+        parts.append(part.predict_on_batch(np.asarray(array[padded]))[: len(chunk)])
+    return np.concatenate(parts)
+
+
+class Extractor:
+    """Gives the classifier's inputs, pixels or cached maps, and what it says of them."""
+
+    def __init__(self, session: Session, classifier: AttributeClassifier, data: TrainingData):
+        self.session, self.classifier, self.data = session, classifier, data
+        self.maps: np.ndarray | None = None
+        self.standardisation: dict[str, np.ndarray] = {}
+        self._logits = Part(lambda x: classifier(x, training=False))
+        self._features = Part(self._head_and_pool)
+
+    def _head_and_pool(self, x):
+        maps = self.classifier.maps(x) if x.shape[-1] == 3 else ops.cast(x, "float32")
+        head = ops.cast(self.classifier.features(maps), "float32")
+        return ops.concatenate([head, ops.mean(ops.cast(maps, "float32"), axis=(1, 2))], axis=-1)
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """(N, ...) what prediction reads: plain maps when cached, else pixels."""
+        return self.data.pixels if self.maps is None else self.maps[:, 0]
+
+    def field(self) -> Field:
+        """What a training batch reads; augmentation is in the graph, or in the cached variants."""
+        if self.maps is None:
+            return rows_of(self.data.pixels)
+        return augmented_maps(self.maps, self.session.config.augment.fraction)
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), L) logits of the classifier as it is now."""
+        return predict(self._logits, self.inputs, rows)
+
+    def features(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Head features (n, d) and pooled maps (n, channels)."""
+        both = predict(self._features, self.inputs, rows)
+        d = self.session.config.head.d
+        return both[:, :d], both[:, d:]
+
+    def cache_maps(self) -> None:
+        """Keep the frozen extractor's maps, plain and augmented, when they fit ``cache_gib``.
+
+        A stage on cached maps sees the same images as one on pixels, except that augmentation
+        draws from ``augment.cached_variants`` fixed versions of an image.
+        """
+        config, data = self.session.config, self.data
+        plain = Part(lambda x: self.classifier.backbone(self.classifier.scale(x), training=False))
+        shape = plain.predict_on_batch(np.asarray(data.pixels[:1])).shape[1:]
+        versions = 1 + config.augment.cached_variants * (config.augment.fraction > 0)
+        size = (data.n_images, versions, *shape)
+        if 2.0 * np.prod(size, dtype=float) > config.train.cache_gib * 2**30:
+            return
+        path = self.session.work / "maps.npy"
+        if path.exists():
+            self.maps = np.load(path, mmap_mode="r")
+            return
+        temporary = path.with_name(".maps.tmp.npy")
+        maps = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=size)
+        self._fill(maps, plain)
+        maps.flush()
+        temporary.rename(path)
+        self.maps = np.load(path, mmap_mode="r")
+
+    def _fill(self, maps: np.ndarray, plain: keras.Model) -> None:
+        augment = augmentation(
+            self.session.config.augment, self.session.config.seed, everything=True
+        )
+        turned = Part(lambda x: augment(ops.cast(x, "float32"), training=True))
+        everything = np.arange(len(maps))
+        train = np.sort(np.concatenate([self.data.noisy_rows]))
+        total = len(maps) + (maps.shape[1] - 1) * len(train)
+        done = 0
+        with self.session.reporter.task("feature maps", total) as advance:
+            for version in range(maps.shape[1]):
+                rows = train if version else everything
+                for start in range(0, len(rows), PREDICT_BATCH):
+                    self.session.check()
+                    chunk = rows[start : start + PREDICT_BATCH]
+                    pad = np.repeat(chunk[-1:], PREDICT_BATCH - len(chunk))
+                    x = np.asarray(self.data.pixels[np.concatenate([chunk, pad])])
+                    x = turned.predict_on_batch(x) if version else x
+                    found = plain.predict_on_batch(x)[: len(chunk)]
+                    maps[chunk, version] = np.clip(found, -65504, 65504)
+                    done += len(chunk)
+                    advance(done)
+
+
+def descriptor(extractor: Extractor, data: TrainingData, kind: str) -> np.ndarray:
+    """The features x that are reconstructed, (N, d) float32, standardised on N_train.
+
+    Parameters
+    ----------
+    kind : {"head", "head+backbone"}
+        The pre-trained head's features (paper), or those and the pooled maps (method.md), with
+        equal variance in both.
+
+    Notes
+    -----
+    They come from the extractor as pre-trained on noisy labels, before any fine-tuning on C: the
+    clean images' features must not know their verified labels.
+    """
+    head, pooled = extractor.features(np.arange(data.n_images))
+    blocks = [head] if kind == "head" else [head, pooled]
+    total = sum(block.shape[1] for block in blocks)
+    parts, means, scales = [], [], []
+    for block in blocks:
+        sample = block[data.splits.noisy_train].astype(np.float64)
+        mean, deviation = sample.mean(0), sample.std(0)
+        weight = np.sqrt(total / (len(blocks) * block.shape[1]))
+        alive = deviation > 1e-3 * deviation.max()
+        scale = np.where(alive, weight / np.where(alive, deviation, 1.0), 0.0)
+        limit = LARGEST_DEVIATION * weight
+        parts.append(np.clip((block - mean) * scale, -limit, limit).astype(np.float32))
+        means.append(mean)
+        scales.append(scale)
+    extractor.standardisation = {
+        "mean": np.concatenate(means),
+        "scale": np.concatenate(scales),
+        "kind": np.array(kind),
+    }
+    return np.concatenate(parts, axis=1)

@@ -1,0 +1,162 @@
+"""Convolutional backbones by name, their input scaling and their weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from selfml.config import BackboneConfig
+
+# How each family of keras.applications wants 0..255 RGB (keras.src.applications.imagenet_utils).
+SCALINGS = {
+    "caffe": ("VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152"),
+    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
+    "tf": (
+        *("MobileNet", "MobileNetV2", "Xception", "InceptionV3", "InceptionResNetV2"),
+        *("NASNetMobile", "NASNetLarge", "ResNet50V2", "ResNet101V2", "ResNet152V2"),
+    ),
+}
+
+
+class BackboneError(ValueError):
+    """A backbone, layer or weight file that does not exist or fit (one line)."""
+
+
+@keras.saving.register_keras_serializable(package="selfml")
+class InputScaling(layers.Layer):
+    """From 0..255 RGB to what a backbone was trained with: tf, caffe, torch or none."""
+
+    def __init__(self, mode: str = "tf", **kwargs):
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def call(self, images):
+        x = ops.cast(images, self.compute_dtype)
+        if self.mode == "tf":
+            return x / 127.5 - 1.0
+        if self.mode == "caffe":
+            mean = np.array([103.939, 116.779, 123.68], np.float32)
+            return ops.flip(x, axis=-1) - ops.cast(mean, x.dtype)
+        if self.mode == "torch":
+            mean = ops.cast(np.array([0.485, 0.456, 0.406], np.float32), x.dtype)
+            deviation = ops.cast(np.array([0.229, 0.224, 0.225], np.float32), x.dtype)
+            return (x / 255.0 - mean) / deviation
+        return x
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+
+def scaling_of(name: str) -> str:
+    """Input scaling of a backbone by name; ``none`` where the model scales by itself."""
+    if name == "small":
+        return "tf"
+    return next((mode for mode, names in SCALINGS.items() if name in names), "none")
+
+
+def small_backbone(size_px: int) -> keras.Model:
+    """Four strided convolutions with batch normalisation, for small pictures on two cores."""
+    images = keras.Input((size_px, size_px, 3))
+    x = images
+    for width in (32, 64, 96, 128):
+        x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.95)(x)
+        x = layers.ReLU()(x)
+    return keras.Model(images, x, name="small")
+
+
+def build_backbone(config: BackboneConfig, size_px: int, *, load_weights=True) -> keras.Model:
+    """The model from scaled images (B, S, S, 3) to maps (B, h, w, channels).
+
+    Parameters
+    ----------
+    load_weights : bool
+        False builds it with random weights, for a checkpoint to be loaded into.
+
+    Raises
+    ------
+    BackboneError
+        When the name, the layer or the weights are not to be had; the message says what to do.
+    """
+    if config.name == "small":
+        if config.weights == "imagenet":
+            raise BackboneError(
+                "backbone.weights: the backbone 'small' has no ImageNet weights; "
+                "set backbone.weights=none or choose one of keras.applications"
+            )
+        return small_backbone(size_px)
+    build = getattr(keras.applications, config.name, None)
+    if build is None or not callable(build):
+        raise BackboneError(
+            f"backbone.name: no {config.name!r} in keras.applications; "
+            "e.g. VGG16, MobileNet, ResNet50 (letters as there), or 'small'"
+        )
+    shape = (size_px, size_px, 3)
+    weights_file = find_weights(config) if load_weights else None
+    fetch = load_weights and weights_file is None and config.weights == "imagenet"
+    try:
+        whole = build(include_top=False, weights="imagenet" if fetch else None, input_shape=shape)
+    except Exception as error:  # keras raises bare Exception when a download fails
+        raise BackboneError(_no_weights(config, error)) from error
+    try:
+        output = whole.get_layer(config.output_layer).output if config.output_layer else None
+    except ValueError as error:
+        names = [layer.name for layer in whole.layers][-8:]
+        raise BackboneError(
+            f"backbone.output_layer: {config.name} has no layer {config.output_layer!r}; "
+            f"its last layers are {', '.join(names)}"
+        ) from error
+    model = keras.Model(whole.input, whole.output if output is None else output, name=config.name)
+    if weights_file is not None:
+        _load(model, weights_file)
+    return model
+
+
+def find_weights(config: BackboneConfig) -> Path | None:
+    """The weight file to load, if one is named or lies in SELFML_WEIGHTS_DIR.
+
+    There ``mobilenet_conv_pw_12.weights.h5`` serves MobileNet up to layer ``conv_pw_12`` or
+    ``conv_pw_12_relu``, and ``vgg16.weights.h5`` the whole of VGG16.
+    """
+    if config.weights == "none":
+        return None
+    if config.weights != "imagenet":
+        path = Path(config.weights)
+        if not path.is_file():
+            raise BackboneError(
+                f"backbone.weights: no file {config.weights}; "
+                "name a .weights.h5 file, 'imagenet' or 'none'"
+            )
+        return path
+    folder = os.environ.get("SELFML_WEIGHTS_DIR")
+    if not folder:
+        return None
+    layer = config.output_layer
+    stem = config.name.lower()
+    names = [f"{stem}_{layer}", f"{stem}_{layer.removesuffix('_relu')}"] if layer else [stem]
+    files = [Path(folder) / f"{name}.weights.h5" for name in names]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _load(model: keras.Model, path: Path) -> None:
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackboneError(
+            f"backbone.weights: {path} does not fit {model.name} "
+            f"up to layer {model.layers[-1].name} ({reason})"
+        ) from error
+
+
+def _no_weights(config: BackboneConfig, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return (
+        f"backbone.weights: no ImageNet weights for {config.name} "
+        f"({reason[:120]}); put {config.name.lower()}.weights.h5 in a folder and set "
+        "SELFML_WEIGHTS_DIR to it, or train from scratch with --set backbone.weights=none"
+    )

@@ -1,0 +1,143 @@
+"""The label flipping module: additive evidence in log-odds (see :mod:`selfml.flips`).
+
+Its inputs are the paper's (section 2): the given labels, the label scores Y_B c and the
+features; its additive form and the cross-fitted classifier term are our choice, so that a
+flip can be read off term by term. Shapes (B, L) unless stated.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="selfml")
+class LabelFlipper(keras.layers.Layer):
+    """Log-odds of every label, by full and by strict evidence.
+
+    Parameters
+    ----------
+    n_attributes, n_features : int
+        L and d.
+    hidden : int
+        Width of the residual network; 0 leaves it out.
+    smoothing : float
+        Weight of the prior in a label score.
+    residual_decay : float
+        Weight decay of the residual network.
+    shrink : float
+        Penalty on the differences between attributes' weights, so that rare attributes share
+        the common ones'.
+
+    Notes
+    -----
+    ``call`` takes a dict with ``scores``, ``given_term`` (log-likelihood ratios), ``classifier``
+    (cross-fitted, Platt-scaled logits), ``given`` (-1 unknown) and ``features`` (B, d), and
+    returns a dict of terms with ``logit``, ``strict_logit`` and ``direct_logit`` (the basis
+    images alone, without the given label).
+    """
+
+    def __init__(
+        self,
+        n_attributes,
+        n_features,
+        *,
+        hidden=64,
+        smoothing=0.1,
+        residual_decay=1e-2,
+        shrink=0.02,
+        **kwargs,
+    ):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.n_attributes = n_attributes
+        self.n_features = n_features
+        self.hidden = hidden
+        self.smoothing = smoothing
+        self.residual_decay = residual_decay
+        self.shrink = shrink
+        decay = keras.regularizers.L2(residual_decay)
+        self.drop = keras.layers.Dropout(0.3, dtype="float32")
+        if hidden:
+            self.inner = keras.layers.Dense(
+                hidden, activation="relu", kernel_regularizer=decay, dtype="float32"
+            )
+            self.outer = keras.layers.Dense(
+                n_attributes,
+                kernel_initializer="zeros",
+                kernel_regularizer=decay,
+                dtype="float32",
+            )
+
+    def build(self, input_shape=None):
+        row = (self.n_attributes,)
+        self.prior = self.add_weight(
+            name="prior", shape=row, trainable=False, initializer=keras.initializers.Constant(0.5)
+        )
+        for name, start in (
+            ("basis", 0.3),
+            ("classifier", 1.0),
+            ("strict_basis", 1.0),
+        ):
+            shared = self.add_weight(
+                name=f"{name}_shared", shape=(), initializer=keras.initializers.Constant(start)
+            )
+            own = self.add_weight(
+                name=f"{name}_own",
+                shape=row,
+                initializer="zeros",
+                regularizer=keras.regularizers.L2(self.shrink),
+            )
+            setattr(self, f"{name}_shared", shared)
+            setattr(self, f"{name}_own", own)
+        for name in ("bias", "strict_bias"):
+            weight = self.add_weight(
+                name=name,
+                shape=row,
+                initializer="zeros",
+                regularizer=keras.regularizers.L2(self.shrink),
+            )
+            setattr(self, name, weight)
+        if self.hidden:
+            self.inner.build((None, self.n_features + 2 * self.n_attributes))
+            self.outer.build((None, self.hidden))
+        self.built = True
+
+    def weight(self, name: str):
+        """(L,) weight of a term: ``basis``, ``classifier`` or ``strict_basis``."""
+        return getattr(self, f"{name}_shared") + getattr(self, f"{name}_own")
+
+    def call(self, inputs, training=False):
+        scores = ops.cast(inputs["scores"], "float32")
+        smoothed = (scores + self.smoothing * self.prior) / (1.0 + self.smoothing)
+        basis = ops.log(smoothed) - ops.log(1.0 - smoothed)
+        given_term = ops.cast(inputs["given_term"], "float32")
+        terms = {
+            "basis": self.weight("basis") * basis,
+            "strict_basis": self.weight("strict_basis") * basis,
+            "given": given_term,
+            "classifier": self.weight("classifier") * ops.cast(inputs["classifier"], "float32"),
+        }
+        terms["residual"] = self.residual(inputs, scores, training)
+        terms["direct_logit"] = self.strict_bias + terms["strict_basis"]
+        terms["strict_logit"] = terms["direct_logit"] + given_term
+        terms["logit"] = (
+            self.bias + terms["basis"] + given_term + terms["classifier"] + terms["residual"]
+        )
+        return terms
+
+    def residual(self, inputs, scores, training=False):
+        """The residual network's log-odds from features, given labels and label scores."""
+        if not self.hidden:
+            return ops.zeros_like(scores)
+        given = ops.cast(inputs["given"], "float32")
+        given = ops.where(given < 0, ops.zeros_like(given), 2.0 * given - 1.0)
+        features = self.drop(ops.cast(inputs["features"], "float32"), training=training)
+        joined = ops.concatenate([features, given, ops.stop_gradient(scores)], axis=-1)
+        return self.outer(self.drop(self.inner(joined), training=training))
+
+    def get_config(self):
+        names = ("n_attributes", "n_features", "hidden", "smoothing", "residual_decay", "shrink")
+        config = super().get_config()
+        config.pop("dtype")
+        return {**config, **{name: getattr(self, name) for name in names}}

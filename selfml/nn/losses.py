@@ -1,0 +1,73 @@
+"""Losses on ``keras.ops``; unknown labels (-1) are masked, shapes (B, L) unless stated.
+
+``y`` are labels or soft labels in 0..1, ``z`` logits. Every loss returns a scalar in float32.
+"""
+
+from __future__ import annotations
+
+from keras import ops
+
+EPSILON = 1e-12
+
+
+def known(y):
+    """1 where a label is known (not negative), else 0, float32."""
+    return ops.cast(ops.greater_equal(y, 0), "float32")
+
+
+def masked_mean(values, mask):
+    """Mean of ``values`` where ``mask`` is 1; 0 when it is nowhere."""
+    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
+
+
+def focal_loss(y, z, *, gamma: float = 2.0, alpha: float = 0.6):
+    """Binary focal loss with soft labels, mean over the known cells (paper section 3).
+
+    A positive weighs ``alpha (1 - p)^gamma``, a negative ``(1 - alpha) p^gamma``; a soft label
+    is the mixture of both. Written with log-sigmoid, so it is finite for any logit.
+    """
+    z = ops.cast(z, "float32")
+    mask = known(y)
+    y = ops.maximum(ops.cast(y, "float32"), 0.0)
+    p = ops.sigmoid(z)
+    positive = alpha * y * ops.power(1.0 - p, gamma) * ops.softplus(-z)
+    negative = (1.0 - alpha) * (1.0 - y) * ops.power(p, gamma) * ops.softplus(z)
+    return masked_mean(positive + negative, mask)
+
+
+def binary_cross_entropy(y, z, weight=None):
+    """Cross-entropy from logits, mean over the known cells; ``weight`` broadcasts to (B, L)."""
+    z = ops.cast(z, "float32")
+    mask = known(y) if weight is None else known(y) * weight
+    y = ops.maximum(ops.cast(y, "float32"), 0.0)
+    return masked_mean(ops.softplus(z) - y * z, mask)
+
+
+def absolute_distance(y, z, weight=None):
+    """|sigmoid(z) - y|, the paper's flipping loss (section 2), mean over the known cells."""
+    mask = known(y) if weight is None else known(y) * weight
+    y = ops.maximum(ops.cast(y, "float32"), 0.0)
+    return masked_mean(ops.abs(ops.sigmoid(ops.cast(z, "float32")) - y), mask)
+
+
+def huber(residual, delta: float = 1.0):
+    """Mean Huber function of a residual of any shape (paper section 2)."""
+    size = ops.abs(residual)
+    inside = ops.minimum(size, delta)
+    return ops.mean(0.5 * inside * inside + delta * (size - inside))
+
+
+def group_penalty(coefficients):
+    """``mean_b sqrt(mean_i c_ib^2 + eps)`` of (B, K): leaves few atoms in use (our choice)."""
+    return ops.mean(ops.sqrt(ops.mean(ops.square(coefficients), axis=0) + EPSILON))
+
+
+def anchor_penalty(basis, anchor):
+    """``||X_B - X_S|| / ||X_S||``, the paper's basis regulariser made scale-free.
+
+    The epsilon is inside the root: the gradient of a norm at zero is not a number, and X_B
+    starts at X_S.
+    """
+    return ops.sqrt(ops.sum(ops.square(basis - anchor)) + EPSILON) / ops.sqrt(
+        ops.sum(ops.square(anchor)) + EPSILON
+    )

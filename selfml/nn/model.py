@@ -1,0 +1,178 @@
+"""The trained models: the attribute classifier, the explainer and SELF-ML.
+
+Axes: B images a batch, L attributes, d features. Trained with ``fit`` and our own
+``compute_loss``; only ``keras.ops``, so that TensorFlow, JAX and torch run the same code.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers, ops
+
+from selfml.config import Config
+from selfml.nn.augment import RandomAffine
+from selfml.nn.backbones import InputScaling
+from selfml.nn.flipper import LabelFlipper
+from selfml.nn.losses import (
+    absolute_distance,
+    anchor_penalty,
+    binary_cross_entropy,
+    focal_loss,
+    group_penalty,
+    huber,
+)
+from selfml.nn.reconstruction import SparseReconstruction
+
+
+class AttributeClassifier(keras.Model):
+    """Backbone, then Conv2D(d, relu), global average pooling and Dense(L) (paper section 2).
+
+    Takes images (B, S, S, 3) of 0..255, or the backbone's maps (B, h, w, channels): what has
+    three channels is an image. Returns logits (B, L).
+
+    Parameters
+    ----------
+    backbone : keras.Model or None
+        None when only maps will be given.
+    augment : RandomAffine or None
+        Applied to images while training.
+    """
+
+    def __init__(self, n_attributes, config: Config, *, backbone=None, augment=None, scaling="tf"):
+        super().__init__(name="classifier")
+        self.settings = config
+        self.augment: RandomAffine | None = augment
+        self.scale = InputScaling(scaling)
+        self.backbone = backbone
+        head = config.head
+        self.conv = layers.Conv2D(head.d, head.kernel, padding="same", activation="relu")
+        self.pool = layers.GlobalAveragePooling2D()
+        self.drop = layers.Dropout(head.dropout)
+        self.dense = layers.Dense(n_attributes, dtype="float32")
+
+    def maps(self, images, training=False):
+        """The backbone's maps of images; a frozen backbone runs in inference mode."""
+        if self.augment is not None:
+            images = self.augment(ops.cast(images, "float32"), training=training)
+        return self.backbone(
+            self.scale(images), training=bool(training and self.backbone.trainable)
+        )
+
+    def features(self, maps):
+        """x (B, d) of maps."""
+        return self.pool(self.conv(ops.cast(maps, self.compute_dtype)))
+
+    def call(self, inputs, training=False):
+        is_image = inputs.shape[-1] == 3
+        maps = self.maps(inputs, training=training) if is_image else inputs
+        return self.dense(self.drop(self.features(maps), training=training))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Focal loss over the known labels."""
+        train = self.settings.train
+        return focal_loss(y, y_pred, gamma=train.gamma, alpha=train.alpha)
+
+
+class Explainer(keras.Model):
+    """Reconstruction and label flipping on fixed features; loss L_BS and L_EF.
+
+    Takes a dict: ``features`` (B, d), ``given`` (B, L), ``given_term``, ``classifier`` (log-odds),
+    ``image`` (B,) int, the index of an image of C and -1 for others: atoms labelled by that very
+    image are not used, for they would hand it its own label; ``verified`` (B, L) with -1 for
+    images of N; and ``soft`` (B, L), what the given label and the cross-fitted classifier say of
+    images of N, -1 for those of C. Returns a dict of terms with ``coefficients`` and ``scores``.
+    """
+
+    def __init__(self, reconstruction: SparseReconstruction, flipper: LabelFlipper, config: Config):
+        super().__init__(name="explainer")
+        self.reconstruction = reconstruction
+        self.flipper = flipper
+        self.settings = config
+        self.use_flips = True
+        shape = (reconstruction.n_atoms, flipper.n_attributes)
+        self.basis_values = self.add_weight(
+            name="basis_values", shape=shape, initializer="zeros", trainable=False
+        )
+        self.donors = self.add_weight(
+            name="donors", shape=shape[:1], initializer="zeros", dtype="int32", trainable=False
+        )
+
+    def label_basis(self, values, donors) -> None:
+        """Set Y_B (K, L), unknown labels replaced by the prior, and the images it was read from."""
+        self.basis_values.assign(values)
+        self.donors.assign(donors)
+
+    def call(self, inputs, training=False):
+        blocked = ops.equal(inputs["image"][:, None], self.donors[None, :])
+        c = self.reconstruction(inputs["features"], blocked=blocked, training=training)
+        scores = ops.matmul(c, self.basis_values)
+        terms = self.flipper({**inputs, "scores": scores}, training=training)
+        return {**terms, "coefficients": c, "scores": scores}
+
+    def basis_selection_loss(self, inputs, outputs):
+        """L_BS: Huber reconstruction error, group penalty, anchor of X_B (paper section 2)."""
+        c = outputs["coefficients"]
+        error = self.reconstruction.reconstruct(c) - ops.cast(inputs["features"], "float32")
+        loss = huber(error) + self.settings.basis.lambda_c * group_penalty(c)
+        if self.reconstruction.learn_basis:
+            loss += anchor_penalty(self.reconstruction.basis, self.reconstruction.anchor)
+        return loss
+
+    def flipping_loss(self, inputs, outputs):
+        """L_EF: verified labels against full and strict evidence, on images of C only.
+
+        The basis images alone also learn to say the verified labels, and what is believed of
+        images of N (``soft``): so c serves labels as well as pixels (our choice).
+        """
+        distance = absolute_distance if self.settings.flips.loss == "l1" else binary_cross_entropy
+        verified = inputs["verified"]
+        loss = distance(verified, outputs["logit"])
+        loss += distance(verified, outputs["strict_logit"])
+        loss += binary_cross_entropy(verified, outputs["direct_logit"])
+        return loss + binary_cross_entropy(inputs["soft"], outputs["direct_logit"])
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """lambda_BS L_BS + lambda_EF L_EF (the latter once the basis has labels)."""
+        joint = self.settings.joint
+        loss = joint.lambda_bs * self.basis_selection_loss(x, y_pred)
+        if self.use_flips:
+            loss += joint.lambda_ef * self.flipping_loss(x, y_pred)
+        for penalty in self.losses:
+            loss += penalty
+        return loss
+
+
+class SelfML(keras.Model):
+    """L_total: the classifier learns from labels that the explainer corrects, all together.
+
+    Takes the explainer's dict and ``inputs``, images or maps for the classifier. The target of
+    an image of C is its verified labels; of one of N it is the flipped soft label, with no
+    gradient through it (paper section 2).
+    """
+
+    def __init__(self, classifier: AttributeClassifier, explainer: Explainer):
+        super().__init__(name="self_ml")
+        self.classifier = classifier
+        self.explainer = explainer
+        self.settings = explainer.settings
+
+    def call(self, inputs, training=False):
+        outputs = self.explainer(inputs, training=training)
+        return {**outputs, "class_logits": self.classifier(inputs["inputs"], training=training)}
+
+    def targets(self, inputs, outputs):
+        """Labels the classifier learns from, (B, L) in 0..1."""
+        strict = self.settings.flips.mode == "strict"
+        f = ops.sigmoid(outputs["strict_logit" if strict else "logit"])
+        verified = ops.cast(inputs["verified"], "float32")
+        of_clean = ops.cast(inputs["is_clean"], "float32")[:, None]
+        return of_clean * verified + (1.0 - of_clean) * ops.stop_gradient(f)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """lambda_class L_class + lambda_BS L_BS + lambda_EF L_EF."""
+        train, joint = self.settings.train, self.settings.joint
+        target = self.targets(x, y_pred)
+        loss = joint.lambda_class * focal_loss(
+            target, y_pred["class_logits"], gamma=train.gamma, alpha=train.alpha
+        )
+        return loss + self.explainer.compute_loss(x=x, y_pred=y_pred)

@@ -1,0 +1,349 @@
+"""The three methods of the paper's Table 1, stage by stage, into a run directory.
+
+Pre-training on noisy labels is shared; then each method has ``train.finetune_steps`` more steps
+on the same batches and augmentation: Baseline 0 goes on with the noisy labels, Baseline 1
+fine-tunes the last layers on the clean images, SELF-ML trains the last layers on flipped
+labels, jointly with reconstruction and flipping (paper section 3, method.md).
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from selfml import __version__
+from selfml.basis import BasisLabels, choose_sample, label_by_nearest_clean, label_by_oracle
+from selfml.calibration import fit_platt
+from selfml.config import Config, to_toml
+from selfml.crossfit import leave_one_out_scores
+from selfml.data.dataset import DatasetError
+from selfml.extract import Extractor, descriptor
+from selfml.flips import EvidenceModel, given_term, sigmoid
+from selfml.metrics import mean_average_precision
+from selfml.nn.augment import augmentation
+from selfml.nn.backbones import build_backbone, scaling_of
+from selfml.nn.fitting import Session, fit_stage, stop_on_signals
+from selfml.nn.flipper import LabelFlipper
+from selfml.nn.input_pipeline import Batches, Field, rows_of
+from selfml.nn.model import AttributeClassifier, Explainer, SelfML
+from selfml.nn.reconstruction import SparseReconstruction
+from selfml.progress import Reporter
+from selfml.rates import annotation_rates
+from selfml.results import Explained, write_results
+from selfml.run import RunWriter
+from selfml.training_data import TrainingData, prepare
+
+# Images of N and of C in a batch of the explainer's pre-training, which sees no pixels (ours).
+EXPLAINER_BATCH = (192, 64)
+MAX_LOGIT = 8.0
+STAGES = ("pretrain", "baseline_0", "baseline_1", "reconstruction", "flipping", "self_ml")
+
+
+def train(
+    root: str | Path,
+    out: str | Path,
+    config: Config,
+    *,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> Path:
+    """Train all three methods on a dataset folder and write a run.
+
+    Parameters
+    ----------
+    resume : bool
+        Continue an interrupted run of the same configuration; else ``out`` must be new or empty.
+
+    Raises
+    ------
+    DatasetError, BackboneError, FileExistsError, ValueError
+        In one line each.
+    Interrupted
+        When stopped by Ctrl-C, after saving what ``resume`` continues.
+    """
+    out = Path(out)
+    _check_out(out, config, resume)
+    session = Session(config, RunWriter(out), reporter or Reporter())
+    session.writer.write_text("config.toml", to_toml(config))
+    session.writer.update(
+        status="running", seed=config.seed, recipe=config.recipe, stages=_plan(config), **_origin()
+    )
+    if config.train.mixed_precision:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        with stop_on_signals(session.stop):
+            data = prepare(session, root)
+            _Training(session, data).run()
+    except (DatasetError, ValueError) as error:
+        session.writer.update(status="failed", message=str(error))
+        raise
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    shutil.rmtree(session.work)
+    session.writer.update(status="complete", stage="complete", message="")
+    return out
+
+
+def _check_out(out: Path, config: Config, resume: bool) -> None:
+    if not out.exists() or not any(out.iterdir()):
+        return
+    stored = out / "config.toml"
+    if not stored.exists():
+        raise FileExistsError(f"--out: {out} is not empty and not a run; name a new folder")
+    if not resume:
+        raise FileExistsError(f"--out: {out} has a run already; add --resume or name a new folder")
+    if not (out / "work").exists():
+        raise FileExistsError(f"--out: the run in {out} is complete; name a new folder")
+    if stored.read_text(encoding="utf-8") != to_toml(config):
+        raise FileExistsError(
+            f"--resume: {stored} has other settings; give the same --recipe and --set as before"
+        )
+
+
+def _plan(config: Config) -> list[dict[str, int | str]]:
+    train = config.train
+    steps = (
+        *(train.pretrain_steps, train.finetune_steps, train.finetune_steps),
+        *(config.basis.steps, config.flips.steps, train.finetune_steps),
+    )
+    return [{"stage": name, "steps": n} for name, n in zip(STAGES, steps, strict=True)]
+
+
+def _origin() -> dict[str, object]:
+    packages = {"selfml": __version__, "python": platform.python_version()}
+    for name in ("keras", keras.backend.backend(), "numpy"):
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            packages[name] = "unknown"
+    where = Path(__file__).parent
+    git = ["git", "-C", str(where), "rev-parse", "--short", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        commit = ""
+    return {"versions": packages, "git_commit": commit.strip()}
+
+
+class _Training:
+    """The stages; each leaves a checkpoint, so that a resumed run passes over what is done."""
+
+    def __init__(self, session: Session, data: TrainingData):
+        self.session, self.data, self.config = session, data, session.config
+        keras.utils.set_random_seed(self.config.seed)
+        backbone = build_backbone(
+            self.config.backbone, self.config.data.size_px, load_weights=not self._started()
+        )
+        backbone.trainable = self.config.backbone.trainable
+        self.classifier = AttributeClassifier(
+            data.n_attributes,
+            self.config,
+            backbone=backbone,
+            augment=augmentation(self.config.augment, self.config.seed),
+            scaling=scaling_of(self.config.backbone.name),
+        )
+        self.extractor = Extractor(session, self.classifier, data)
+
+    def _started(self) -> bool:
+        return (self.session.work / "pretrain.npz").exists()
+
+    def run(self) -> None:
+        """All stages, then the results."""
+        if not self.config.backbone.trainable:
+            self.extractor.cache_maps()
+        self._pretrain_and_baseline_0()
+        if self.config.backbone.trainable:
+            self.classifier.backbone.trainable = False
+            self.extractor.cache_maps()
+        pretrained = self.classifier.get_weights()
+        self._fit_classifier("baseline_1", self.data.splits.clean_train, self.data.verified)
+        self._write_probabilities("probabilities_baseline_1")
+        self.classifier.set_weights(pretrained)
+        explained = self._explain()
+        self._joint(explained)
+        self._write_probabilities("probabilities")
+        self._save_models(explained)
+        write_results(self.session, self.data, explained)
+
+    def _pretrain_and_baseline_0(self) -> None:
+        rows, given = self.data.noisy_rows, self.data.given
+        self._fit_classifier("pretrain", rows, given)
+        pretrained = self.classifier.get_weights()
+        self._fit_classifier("baseline_0", rows, given)
+        self._write_probabilities("probabilities_baseline_0")
+        self.classifier.set_weights(pretrained)
+
+    def _fit_classifier(self, stage: str, rows: np.ndarray, labels: np.ndarray) -> None:
+        train = self.config.train
+        first = stage == "pretrain"
+
+        def batches(step: int) -> Batches:
+            return Batches(
+                [(rows, train.batch_size)],
+                self.extractor.field(),
+                target=rows_of(labels, np.float32),
+                steps=train.pretrain_steps if first else train.finetune_steps,
+                first_step=step,
+                seed=self.config.seed,
+                stage=stage,
+            )
+
+        fit_stage(
+            self.session,
+            stage,
+            self.classifier,
+            batches,
+            steps=train.pretrain_steps if first else train.finetune_steps,
+            learning_rate=train.learning_rate if first else train.finetune_learning_rate,
+            monitor=self._monitor,
+        )
+
+    def _monitor(self) -> dict[str, float]:
+        """MAP on C_test so far: shown, never used for a choice."""
+        rows = self.data.splits.clean_test
+        return {"map": mean_average_precision(self.extractor.logits(rows), self.data.true[rows])}
+
+    def _write_probabilities(self, name: str) -> None:
+        logits = self.extractor.logits(np.arange(self.data.n_images))
+        self.session.writer.write_array(name, sigmoid(logits))
+
+    def _explain(self) -> Explained:
+        """Reconstruction on N, labels for the basis, then flipping on C."""
+        data, config = self.data, self.config
+        features = descriptor(self.extractor, data, config.basis.features)
+        explained = _evidence_inputs(features, data)
+        candidates = getattr(data.splits, f"{config.basis.source}_train")
+        sample = choose_sample(features, candidates, config.basis, seed=config.seed)
+        explained.explainer = self._build_explainer(features, sample)
+        self._fit_explainer("reconstruction", explained, config.basis.steps)
+        explained.basis_labels = self._label_basis(explained, sample)
+        explained.label_explainer()
+        self._fit_explainer("flipping", explained, config.flips.steps)
+        return explained
+
+    def _build_explainer(self, features: np.ndarray, sample: np.ndarray) -> Explainer:
+        basis, flips = self.config.basis, self.config.flips
+        reconstruction = SparseReconstruction(
+            len(sample),
+            features.shape[1],
+            rank=basis.rank,
+            dropout=basis.dropout,
+            learn_basis=basis.source == "noisy",
+        )
+        reconstruction.start_at(features[sample], non_zeros=basis.non_zeros, seed=self.config.seed)
+        flipper = LabelFlipper(
+            self.data.n_attributes,
+            features.shape[1],
+            hidden=flips.hidden,
+            smoothing=flips.smoothing,
+            residual_decay=flips.residual_decay,
+        )
+        return Explainer(reconstruction, flipper, self.config)
+
+    def _label_basis(self, explained: Explained, sample: np.ndarray) -> BasisLabels:
+        basis = explained.explainer.reconstruction.basis
+        basis = np.asarray(keras.ops.convert_to_numpy(basis))
+        if self.config.basis.labels == "nearest_clean":
+            return label_by_nearest_clean(
+                basis, explained.features, self.data.splits.clean_train, self.data.verified
+            )
+        labels = self.data.verified
+        if self.config.basis.source == "noisy":
+            labels = self.data.dataset.labels_truth
+            if labels is None:
+                raise DatasetError(
+                    "basis.labels: 'oracle' with basis.source 'noisy' needs truth.csv to play the "
+                    "expert; set basis.source=clean or basis.labels=nearest_clean"
+                )
+        return label_by_oracle(basis, explained.features, sample, labels)
+
+    def _fit_explainer(self, stage: str, explained: Explained, steps: int) -> None:
+        explainer = explained.explainer
+        explainer.use_flips = explainer.flipper.trainable = stage == "flipping"
+        rate = self.config.basis if stage == "reconstruction" else self.config.flips
+        fields = explained.fields(self.data)
+        splits = self.data.splits
+        n_noisy, n_clean = EXPLAINER_BATCH
+        groups = [(splits.noisy_train, n_noisy), (splits.clean_train, n_clean)]
+
+        def batches(step: int) -> Batches:
+            return Batches(
+                groups, fields, steps=steps, first_step=step, seed=self.config.seed, stage=stage
+            )
+
+        fit_stage(
+            self.session, stage, explainer, batches, steps=steps, learning_rate=rate.learning_rate
+        )
+
+    def _joint(self, explained: Explained) -> None:
+        train = self.config.train
+        of_clean = np.zeros(self.data.n_images, np.float32)
+        of_clean[self.data.splits.clean_train] = 1.0
+        fields: dict[str, Field] = {
+            **explained.fields(self.data),
+            "inputs": self.extractor.field(),
+            "is_clean": rows_of(of_clean),
+        }
+        splits, n_clean = self.data.splits, train.clean_per_batch
+        groups = [(splits.noisy_train, train.batch_size - n_clean), (splits.clean_train, n_clean)]
+
+        def batches(step: int) -> Batches:
+            return Batches(
+                groups,
+                fields,
+                steps=train.finetune_steps,
+                first_step=step,
+                seed=self.config.seed,
+                stage="self_ml",
+            )
+
+        fit_stage(
+            self.session,
+            "self_ml",
+            SelfML(self.classifier, explained.explainer),
+            batches,
+            steps=train.finetune_steps,
+            learning_rate=train.finetune_learning_rate,
+            monitor=lambda: self._monitor() | explained.monitor(self.data),
+        )
+
+    def _save_models(self, explained: Explained) -> None:
+        folder = self.session.writer.path / "model"
+        self.classifier.save_weights(folder / "classifier.weights.h5")
+        explained.explainer.save_weights(folder / "explainer.weights.h5")
+        np.savez(folder / "features.npz", **self.extractor.standardisation)
+
+
+def _evidence_inputs(features: np.ndarray, data: TrainingData) -> Explained:
+    """Rates, cross-fitted scores and priors from the clean training images."""
+    clean = data.splits.clean_train
+    verified = data.verified[clean]
+    categories = data.dataset.categories
+    rates = annotation_rates(
+        data.given[clean], verified, None if categories is None else categories[clean]
+    )
+    fit = leave_one_out_scores(features, verified, clean)
+    slope, intercept = fit_platt(fit.scores[clean], verified)
+    positives, known = (verified == 1).sum(0), (verified >= 0).sum(0)
+    zeros = np.zeros(data.n_attributes)
+    model = EvidenceModel(
+        prior=(positives + 0.5) / (known + 1.0),
+        smoothing=0.1,
+        bias=zeros,
+        basis_weight=zeros,
+        strict_bias=zeros,
+        strict_basis_weight=zeros,
+        llr=rates.llr,
+        categories=rates.categories,
+    )
+    z = np.clip(slope * fit.scores + intercept, -MAX_LOGIT, MAX_LOGIT).astype(np.float32)
+    term = given_term(model, data.given, model.category_index(categories, data.n_images))
+    soft = sigmoid(z + term).astype(np.float32)
+    soft[clean] = -1.0
+    return Explained(features, z, term.astype(np.float32), soft, model)

@@ -1,0 +1,160 @@
+"""From a dataset folder to what training works on: splits, pixels, labels, and the run's tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from selfml.data.dataset import Dataset, DatasetError, read_dataset
+from selfml.data.images import LoadedImages, load_images
+from selfml.data.splits import Splits, make_splits
+from selfml.nn.fitting import Session
+from selfml.run import SPLITS
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The readable images of a dataset; row i of everything is image i of the run.
+
+    Attributes
+    ----------
+    pixels : (N, S, S, 3) uint8, memory-mapped
+    given : (N, L) int8
+        As in labels.csv, -1 unknown.
+    verified : (N, L) int8
+        Verified labels of the clean training images; -1 everywhere else. The only verified
+        labels that training may see.
+    true : (N, L) int8
+        What is known of the truth, for measuring only: clean.csv, else truth.csv, else -1.
+    """
+
+    dataset: Dataset
+    splits: Splits
+    pixels: np.ndarray
+    given: np.ndarray
+    verified: np.ndarray
+    true: np.ndarray
+
+    @property
+    def n_images(self) -> int:
+        """N."""
+        return len(self.given)
+
+    @property
+    def n_attributes(self) -> int:
+        """L."""
+        return self.given.shape[1]
+
+    @property
+    def noisy_rows(self) -> np.ndarray:
+        """Rows whose given labels are trained on: N_train and C_train (paper section 3)."""
+        return np.sort(np.concatenate([self.splits.noisy_train, self.splits.clean_train]))
+
+
+def labels_for_training(dataset: Dataset, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+    """``verified`` and ``true`` of :class:`TrainingData`."""
+    verified = np.full_like(dataset.labels_verified, -1)
+    verified[splits.clean_train] = dataset.labels_verified[splits.clean_train]
+    truth = dataset.labels_truth
+    elsewhere = np.full_like(verified, -1) if truth is None else truth
+    true = np.where(dataset.is_clean[:, None], dataset.labels_verified, elsewhere)
+    return verified, true.astype(np.int8)
+
+
+def prepare(session: Session, root: str | Path) -> TrainingData:
+    """Read, split, decode; write the run's images, attributes, thumbnails and labels.
+
+    Raises
+    ------
+    DatasetError
+        In one line, on what training could not survive.
+    """
+    config, writer = session.config, session.writer
+    whole = read_dataset(root)
+    for warning in whole.warnings:
+        session.reporter.say(f"note: {warning}")
+    with session.reporter.task("reading images", whole.n_images) as advance:
+        loaded = load_images(
+            whole, config.data.size_px, session.work / "pixels.npy", progress=advance
+        )
+    for name, reason in loaded.unreadable:
+        session.reporter.say(f"skipped {name}: {reason}")
+    dataset = whole.take(loaded.indices)
+    splits = make_splits(
+        dataset,
+        clean_samples=config.data.clean_samples,
+        test_fraction=config.data.test_fraction,
+        seed=config.seed,
+    )
+    verified, true = labels_for_training(dataset, splits)
+    if not (verified == 1).any() or not (verified == 0).any():
+        raise DatasetError(
+            "clean.csv: the clean training images have no verified 1 or no verified 0; "
+            "verify images of both kinds"
+        )
+    data = TrainingData(dataset, splits, loaded.pixels, dataset.labels_given, verified, true)
+    _write_tables(session, data, loaded)
+    writer.update(
+        dataset={"path": str(Path(root).resolve()), "sha256": whole.sha256()},
+        n_images=data.n_images,
+        n_attributes=data.n_attributes,
+        unreadable=[list(pair) for pair in loaded.unreadable],
+        **{f"n_{name}": len(getattr(splits, name)) for name in SPLITS},
+    )
+    return data
+
+
+def images_frame(data: TrainingData) -> pd.DataFrame:
+    """The rows of ``images.parquet``, before anything is known of thumbnails and maps."""
+    split = np.empty(data.n_images, dtype=object)
+    for name in SPLITS:
+        split[getattr(data.splits, name)] = name
+    categories = data.dataset.categories
+    category = [None] * data.n_images if categories is None else [c or None for c in categories]
+    frame = pd.DataFrame(
+        {
+            "image_index": np.arange(data.n_images, dtype=np.int32),
+            "image_id": data.dataset.file_names,
+            "split": split,
+            "category": pd.Series(category, dtype=object),
+        }
+    )
+    empty = ("thumbnail_offset", "thumbnail_bytes", "hull_distance", "n_active")
+    maps = ("map_tsne_x", "map_tsne_y", "map_umap_x", "map_umap_y")
+    return frame.assign(**dict.fromkeys((*empty, *maps)))
+
+
+def _write_tables(session: Session, data: TrainingData, loaded: LoadedImages) -> None:
+    writer = session.writer
+    frame = images_frame(data)
+    if loaded.thumbnails is not None:
+        bounds = np.asarray(loaded.thumbnails.bounds)
+        writer.write_bytes("thumbnails.bin", loaded.thumbnails.data.tobytes())
+        frame["thumbnail_offset"] = bounds[:, 0]
+        frame["thumbnail_bytes"] = bounds[:, 1] - bounds[:, 0]
+    writer.write_table("images", frame)
+    writer.write_table(
+        "attributes",
+        pd.DataFrame(
+            {
+                "attribute_index": np.arange(data.n_attributes, dtype=np.int16),
+                "name": data.dataset.attributes,
+                "group": None,
+                "prevalence_given": prevalence(data.given),
+                "prevalence_verified": prevalence(data.verified),
+            }
+        ),
+    )
+    writer.write_array("labels_given", data.given)
+    writer.write_array("labels_true", data.true)
+
+
+def prevalence(labels: np.ndarray) -> np.ndarray:
+    """Share of positives among the known labels of each attribute, (L,); NaN where none is."""
+    known = (labels >= 0).sum(axis=0)
+    return np.divide(
+        (labels == 1).sum(axis=0), known, out=np.full(len(known), np.nan), where=known > 0
+    )
