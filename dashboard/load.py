@@ -118,7 +118,7 @@ def frame(run: Run, function: Callable[..., Any], *args: Hashable) -> Any:
 
 
 def _table(run: Run, name: str, columns: tuple[str, ...] | None) -> pd.DataFrame:
-    return run.table(name, columns)
+    return run.table(name, None if columns is None else list(columns))
 
 
 def table(run: Run, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -317,6 +317,7 @@ def _describe(writer: RunWriter, shape: tuple[int, int, int], seed: int, **field
         n_atoms=n_atoms,
         n_attributes=n_attributes,
         n_features=N_FEATURES,
+        stages=[{"stage": "joint", "steps": 400}],
         **fields,
     )
 
@@ -356,11 +357,11 @@ def build_tiny_run(
     shape = (n_images, n_atoms, n_attributes)
     if status != "complete":
         _history(writer, 240)
-        _describe(writer, shape, seed, status=status, stage="joint", step=240, n_steps=400)
+        _describe(writer, shape, seed, status=status, stage="joint", step=240)
         return writer.path
     _history(writer, 400)
     _write_results(writer, world, rng, maps)
-    _describe(writer, shape, seed, status="complete", stage="done", step=400, n_steps=400)
+    _describe(writer, shape, seed, status="complete", stage="complete", step=400)
     return writer.path
 
 

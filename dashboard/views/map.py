@@ -1,8 +1,158 @@
-"""The map view."""
+"""The map: which images are alike, what changed where, and the images within a lasso."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import components
+from dashboard import components, load, state
+from dashboard.figures import map as figures
+from dashboard.frames import map as frames
+from dashboard.state import Selection
+from selfml.run import Run
 
-run = components.run_or_stop()
-st.title("Map")
+PAGE_SIZE = 24
+CHART = "map"
+
+
+def _figure(run: Run, kind: str, color: str, attribute: int | None, category: str) -> go.Figure:
+    """The figure of these choices; worked out once, so that the browser need not load it again."""
+    points = load.frame(run, frames.points, kind, category)
+    values, names = frames.colour(run, points, color, attribute)
+    basis = load.frame(run, frames.basis_points, kind)
+    basis = basis[basis["category"] == category] if category else basis
+    return figures.scatter(
+        points, values, names, basis, frames.hulls(basis, by_category=color == "category"),
+        map_name=frames.MAPS[kind], value_title=frames.COLORS[color],
+    )  # fmt: skip
+
+
+def _choices(run: Run, categories: Sequence[str]) -> tuple[str, int | None, str]:
+    """The controls; returns color, attribute and category as they are to be drawn."""
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    maps = list(frames.MAPS)
+    row.segmented_control(
+        "Map", maps, format_func=frames.MAPS.get, required=True, **state.bind("map", maps),
+        help="Two ways to lay the images out. Neighbours are made of the same basis images; "
+        "distances across the map mean little.",
+    )  # fmt: skip
+    colors = list(frames.COLORS)
+    row.selectbox(
+        "Colour by", colors, format_func=frames.COLORS.get, width=270, **state.bind("color", colors)
+    )
+    color, attribute = state.read().color, None
+    color = color if color in frames.COLORS else colors[0]
+    if color in frames.NEEDS_ATTRIBUTE:
+        names = run.attributes
+        indices = list(range(len(names)))
+        widget = state.bind("attribute", indices)
+        attribute = row.selectbox(
+            "Attribute", indices, format_func=lambda j: names[j], width=270, **widget
+        )
+    shown = ["", *categories]
+    category = row.selectbox(
+        "Category", shown, format_func=lambda c: c or "All", width=180,
+        **state.bind("category", shown),
+    )  # fmt: skip
+    return color, attribute, category or ""
+
+
+def _remember() -> None:
+    """Write what was drawn into the address, so that it can be shared."""
+    event = st.session_state[CHART]["selection"]
+    polygons = frames.polygons_of_event(event)
+    clicked = [p.get("customdata") for p in event["points"]] if not polygons else []
+    image = np.ravel(clicked[0])[0] if clicked and clicked[0] is not None else None
+    state.update(area=frames.as_text(polygons), image=None if image is None else int(image), page=1)
+
+
+def _captions(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> list[str]:
+    rows = points.set_index("image_index").loc[chosen]
+    ids = load.table(run, "images", ["image_id"])["image_id"].iloc[chosen]
+    return [
+        f"{name.rpartition('/')[2]}\n{category}"
+        for name, category in zip(ids, rows["category"], strict=True)
+    ]
+
+
+def _grid(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> None:
+    start, stop = components.pager(len(chosen), PAGE_SIZE)
+    shown = chosen[start:stop]
+    flips = points.set_index("image_index")["n_flips"].loc[shown]
+    components.image_grid(
+        run,
+        shown,
+        _captions(run, points, shown),
+        [state.link("flips", image=int(i)) for i in shown],
+        size_px=104,
+        badges=[f"{n} flip{'s' if n != 1 else ''}" if n else None for n in flips],
+    )
+
+
+def _chosen(run: Run, points: pd.DataFrame, selection: Selection) -> None:
+    """The pictures beside the map."""
+    polygons = frames.from_text(selection.area)
+    if polygons:
+        chosen = frames.selected(points, polygons)
+        st.subheader(f"{len(chosen):,} images in your selection")
+        if not len(chosen):
+            st.caption("No image lies there. Draw around some points.")
+            return
+        st.caption("Most flips first. Click an image to see why its labels are flipped.")
+    elif selection.image is not None and (points["image_index"] == selection.image).any():
+        chosen = np.array([selection.image])
+        st.subheader("The image you clicked")
+        st.caption("Click it to see why its labels are flipped.")
+    else:
+        order = points.sort_values(["n_flips", "image_index"], ascending=[False, True])
+        chosen = order["image_index"].to_numpy()[:PAGE_SIZE]
+        st.subheader("Images with the most flips")
+        st.caption("Draw around points in the map to see those images here instead.")
+    _grid(run, points, chosen)
+
+
+def _about(run: Run, points: pd.DataFrame, kind: str, category: str, by_category: bool) -> None:
+    basis = load.frame(run, frames.basis_points, kind)
+    basis = basis[basis["category"] == category] if category else basis
+    inside = frames.share_inside(points, frames.hulls(basis, by_category))
+    text = f"{len(points):,} images, {len(basis):,} basis images."
+    if np.isfinite(inside):
+        text += f" {inside:.0f} % lie within the dotted hull of the basis images"
+        text += " of their category." if by_category else "."
+    if len(points) == frames.MAX_POINTS:
+        text += " Drawn is a sample that has every category in its share and all basis images."
+    st.caption(text)
+
+
+def show() -> None:
+    """Draw the view."""
+    run = components.run_or_stop("images", "basis")
+    st.title("Map")
+    categories = load.frame(run, frames.categories)
+    color, attribute, category = _choices(run, categories)
+    selection = state.read()
+    points = load.frame(run, frames.points, selection.map, category)
+    if points.empty:
+        components.empty_state(
+            f"This run has no {frames.MAPS[selection.map]} map yet",
+            f"Make it with `selfml map {run.path}`; it takes a minute or two.",
+        )
+        return
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        figure = load.frame(run, _figure, selection.map, color, attribute, category)
+        st.plotly_chart(
+            figure, key=CHART, theme="streamlit", on_select=_remember,
+            selection_mode=("points", "box", "lasso"), config=components.figure_config("map"),
+            alt="Map of all images; images made of the same basis images lie near each other",
+        )  # fmt: skip
+        _about(run, points, selection.map, category, color == "category")
+    with right:
+        _chosen(run, points, selection)
+
+
+show()

@@ -1,8 +1,268 @@
-"""The overview view."""
+"""The overview: which run, how far, how good, and where to go next."""
 
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
-from dashboard import components
+from dashboard import components, load, state
+from dashboard.figures import overview as figures
+from dashboard.figures import theme
+from dashboard.frames import overview as frames
+from selfml.run import Run
 
-run = components.run_or_stop()
-st.title("Overview")
+POLL_S = 2
+QUIET_S = 900  # after this long without news a run in training is said to be stopped, perhaps
+STAGE = {
+    "pretrain": "first pass over the noisy labels",
+    "baseline_0": "Baseline 0, on the noisy labels",
+    "baseline_1": "Baseline 1, fine-tuned on the verified labels",
+    "reconstruction": "choosing the basis images",
+    "flipping": "learning to flip labels",
+    "self_ml": "SELF-ML, on the corrected labels",
+}
+
+
+def _when(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M UTC")
+    except ValueError:
+        return "unknown"
+
+
+def _seconds_since(text: str) -> float:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _heading(run: Run) -> None:
+    info = run.info
+    dataset = info.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, dict) else dataset
+    st.title("Overview")
+    counts = [
+        f"{int(info[key]):,} {noun}"
+        for key, noun in (
+            ("n_images", "images"),
+            ("n_attributes", "attributes"),
+            ("n_atoms", "basis images to choose from"),
+        )
+        if info.get(key)
+    ]
+    parts = [str(name)] if name else []
+    st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))
+
+
+def _progress(run: Run) -> None:
+    history = run.history()
+    now = frames.progress(run.info, history)
+    stage = STAGE.get(now.stage, now.stage.replace("_", " "))
+    if now.fraction is None:
+        st.info(f"Training: {stage}, step {now.step:,}", icon=":material/hourglass_top:")
+    else:
+        where = f"stage {now.stage_number} of {now.n_stages}, step {now.step:,} of {now.n_steps:,}"
+        st.progress(now.fraction, text=f"Training: {stage} ({where})")
+    quiet_s = _seconds_since(str(run.info.get("updated", "")))
+    if len(history):
+        quiet_s = min(quiet_s, _seconds_since(str(history["time"].iloc[-1])))
+    if quiet_s > QUIET_S:
+        st.warning(
+            f"Nothing was written for {quiet_s / 60:,.0f} minutes, so training may have been "
+            "stopped. `selfml train` with `--resume` goes on from the last saved step.",
+            icon=":material/pause_circle:",
+        )
+    shown = (
+        ("loss", "Loss", "{:.3f}", "What training makes small; it has no unit."),
+        ("map", "MAP", "{:.1f} %", "Mean average precision over the attributes, so far."),
+        ("atoms_used", "Basis images in use", "{:,.0f}", "Basis images that an image leans on."),
+        ("flips", "Flips so far", "{:,.0f}", "Labels that would be changed if training ended now."),
+    )
+    items: list[tuple[Any, ...]] = [
+        (label, form.format(now.latest[name]), help_text)
+        for name, label, form, help_text in shown
+        if name in now.latest
+    ]
+    if items:
+        components.metric_row(items)
+    components.show_figure(
+        figures.losses(frames.losses(history)), "losses", alt="Losses over the training steps"
+    )
+
+
+@st.fragment(run_every=POLL_S)
+def _live(name: str) -> None:
+    """A run in training, read again every two seconds until it ends."""
+    run = load.open_run(name)
+    if run.info.get("status") != "running":
+        st.rerun(scope="app")
+    _progress(run)
+    st.caption(f"Read again every {POLL_S} seconds. Flips, map and basis open when it is done.")
+
+
+def _key_figures(run: Run, noise: pd.DataFrame) -> None:
+    counts = load.frame(run, frames.flip_counts)
+    items: list[tuple[Any, ...]] = [
+        ("Flips", f"{counts.flips:,}", "Labels that SELF-ML would change, over all images."),
+        ("Labels added", f"{counts.to_1:,}", "The shop did not give the label; the image has it."),
+        ("Labels removed", f"{counts.to_0:,}", "The shop gave the label; the image lacks it."),
+        (
+            "Safe to accept", f"{counts.auto_accept:,}",
+            "Flips above the confidence at which the wanted precision was reached on verified "
+            "images; they need no look.",
+        ),
+    ]  # fmt: skip
+    if len(noise):
+        first = noise[noise["set"] == noise["set"].iloc[0]].set_index("labels")["wrong_percent"]
+        items.append(
+            (
+                "Right labels", f"{100 - first['Corrected']:.1f} %",
+                f"{noise['set'].iloc[0]}: labels that equal the verified ones, after correction. "
+                "The small figure is the change against the given labels, in percentage points.",
+                f"{first['Given'] - first['Corrected']:+.1f} points",
+            )
+        )  # fmt: skip
+    components.metric_row(items)
+
+
+def _next_steps(run: Run) -> None:
+    steps = (
+        ("views/flips.py", "See the flips", ":material/swap_horiz:", {}),
+        ("views/flips.py", "Flips safe to accept", ":material/done_all:", {"auto": True}),
+        ("views/map.py", "Browse the map", ":material/scatter_plot:", {}),
+        ("views/attributes.py", "Which labels gained", ":material/label:", {}),
+        ("views/basis.py", "What the basis learned", ":material/apps:", {}),
+    )
+    row = st.container(horizontal=True, gap="small")
+    for page, label, icon, fields in steps:
+        row.page_link(page, label=label, icon=icon, query_params=state.query_for(**fields))
+
+
+def _table_html(table: pd.DataFrame, texts: dict[str, str]) -> str:
+    """Table 1 as HTML; the best value of a column is bold."""
+    head = "".join(
+        f'<th scope="col"><abbr title="{escape(texts.get(name, ""))}" '
+        f'style="text-decoration:none">{escape(frames.TABLE_1[name])}</abbr></th>'
+        for name in table.columns
+    )
+    best = table.max()
+    body = ""
+    for method, row in table.iterrows():
+        cells = "".join(
+            f'<td class="{"best" if value == best[name] else ""}">'
+            f"{'–' if pd.isna(value) else f'{value:.1f}'}</td>"
+            for name, value in row.items()
+        )
+        label = escape(theme.METHOD_NAME.get(str(method), str(method)))
+        body += f'<tr><th scope="row">{label}</th>{cells}</tr>'
+    return (
+        f'<div class="sm-table" tabindex="0"><table><thead><tr><th scope="col">Method</th>{head}'
+        f"</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _table_1(metrics: pd.DataFrame) -> None:
+    st.header("How good the labels predicted for new images are")
+    table = frames.table_1(metrics)
+    if table.empty:
+        components.empty_state(
+            "No comparison in this run",
+            "Compare it with the two baselines by `selfml evaluate RUN`.",
+        )
+        return
+    texts = frames.definitions(metrics)
+    st.html(_table_html(table, texts))
+    st.caption(
+        "In percent, on verified images that no method was trained on; higher is better, the best "
+        "is bold. Baseline 0 learned from the noisy labels alone, Baseline 1 was then fine-tuned "
+        "on the verified ones."
+    )
+    with st.expander("What the columns mean"):
+        for name in table.columns:
+            st.markdown(f"**{frames.TABLE_1[name]}**: {texts.get(name, 'no definition given')}")
+        components.download_csv(table.reset_index(), "table-1")
+
+
+def _noise(noise: pd.DataFrame) -> None:
+    st.header("Noise before and after")
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Labels per image**")
+        alt = "Mean number of labels per image: given, corrected and verified"
+        components.show_figure(figures.labels_per_image(noise), "labels-per-image", alt=alt)
+    with right:
+        st.markdown("**Wrong labels**")
+        alt = "Share of wrong labels before and after the correction"
+        components.show_figure(figures.wrong_labels(noise), "wrong-labels", alt=alt)
+    if len(noise):
+        sizes = noise.drop_duplicates("set")
+        listed = ", ".join(f"{r.n_images:,} {r.set.lower()}" for r in sizes.itertuples())
+        st.caption(f"Measured where somebody verified the labels: {listed}.")
+
+
+def _measures(metrics: pd.DataFrame) -> None:
+    rest = frames.other_measures(metrics)
+    if rest.empty:
+        return
+    with st.expander("All other measures of this run"):
+        rest["method"] = [theme.METHOD_NAME.get(m, m) for m in rest["method"]]
+        config = {
+            "group": st.column_config.TextColumn("About"),
+            "measure": st.column_config.TextColumn("Measure"),
+            "method": st.column_config.TextColumn("Method"),
+            "value": st.column_config.NumberColumn("Value", format="%.4g"),
+            "definition": st.column_config.TextColumn("What it means", width="large"),
+        }
+        st.dataframe(rest, hide_index=True, column_config=config, key="measures")
+        components.download_csv(rest, "measures")
+
+
+def _all_runs() -> None:
+    runs = load.runs()
+    if len(runs) < 2:
+        return
+    with st.expander(f"All runs ({len(runs)})"):
+        rows = [
+            (r.name, r.status, _when(r.created), r.n_images, r.problem.partition(": ")[2])
+            for r in runs
+        ]
+        names = ["Run", "Status", "Started", "Images", "Problem"]
+        st.dataframe(pd.DataFrame(rows, columns=names), hide_index=True, key="runs")
+
+
+def show() -> None:
+    """Draw the view."""
+    run = components.run_or_stop()
+    _heading(run)
+    status = run.info.get("status")
+    if status == "running":
+        _live(run.path.name)
+        _all_runs()
+        return
+    if status == "failed":
+        st.error(
+            f"Training did not finish. {run.info.get('message') or ''} Below is what it wrote; "
+            "the same `selfml train` command with `--resume` goes on from the last saved step.",
+            icon=":material/error:",
+        )
+    noise = load.frame(run, frames.noise)
+    if run.has("flips"):
+        _key_figures(run, noise)
+        _next_steps(run)
+        _noise(noise)
+    if run.has("metrics"):
+        metrics = load.table(run, "metrics")
+        _table_1(metrics)
+        _measures(metrics)
+    with st.expander("How training went", expanded=status == "failed"):
+        curves = frames.losses(run.history())
+        components.show_figure(figures.losses(curves), "losses", alt="Losses over the steps")
+    _all_runs()
+
+
+show()

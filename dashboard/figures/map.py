@@ -1,0 +1,163 @@
+"""The map as a figure: typed arrays, one WebGL plot, nothing that changes between reruns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures import theme
+
+HEIGHT_PX = 620
+# Groups that are not categories keep one colour each in every run.
+FIXED = {
+    "other": theme.NEUTRAL,
+    "no category": theme.NEUTRAL,
+    "unknown": theme.NEUTRAL_FAINT,
+    "does not have it": theme.NEUTRAL,
+    "has it": theme.CORRECTED,
+    "not changed": theme.NEUTRAL,
+    "label added": theme.TO_1,
+    "label removed": theme.TO_0,
+    "no flips": theme.NEUTRAL,
+    "1 flip": theme.CATEGORICAL[7],
+    "2 flips": theme.CATEGORICAL[4],
+    "3 or more flips": theme.CATEGORICAL[1],
+}
+
+
+def _sizes(n_points: int) -> tuple[float, float]:
+    """Diameter in pixels and opacity, so that small and large runs both read well."""
+    if n_points <= 500:
+        return 8.0, 0.85
+    if n_points <= 5_000:
+        return 5.5, 0.75
+    return (4.0, 0.6) if n_points <= 30_000 else (3.0, 0.5)
+
+
+def _trace(
+    rows: pd.DataFrame, name: str, marker: dict, label: str, *, legend: bool = True
+) -> go.Scattergl:
+    return go.Scattergl(
+        x=rows["x"].to_numpy(np.float32),
+        y=rows["y"].to_numpy(np.float32),
+        customdata=rows["image_index"].to_numpy(np.int32),
+        mode="markers",
+        name=theme.plain(name),
+        marker=marker,
+        showlegend=legend,
+        selected={"marker": {"opacity": 1.0}},
+        unselected={"marker": {"opacity": 0.18}},
+        hovertemplate=f"{label}<br>Image %{{customdata}}<extra></extra>",
+    )
+
+
+def colours(names: Sequence[str]) -> list[str]:
+    """One colour a group; categories take the palette in order."""
+    palette = iter(theme.CATEGORICAL)
+    return [FIXED[name] if name in FIXED else next(palette, theme.NEUTRAL) for name in names]
+
+
+def scatter(
+    points: pd.DataFrame,
+    values: np.ndarray,
+    names: Sequence[str],
+    basis: pd.DataFrame,
+    hulls: Mapping[str, np.ndarray],
+    *,
+    map_name: str,
+    value_title: str,
+) -> go.Figure:
+    """All images in the map, the basis images marked, their hull drawn.
+
+    Parameters
+    ----------
+    points : DataFrame
+        ``image_index``, ``x``, ``y``; may be empty.
+    values, names
+        From ``frames.map.colour``.
+    basis : DataFrame
+        From ``frames.map.basis_points``.
+    hulls : mapping of str to (V, 2) array
+        From ``frames.map.hulls``.
+    map_name, value_title : str
+        For the axes and the colour bar.
+    """
+    figure = go.Figure()
+    size, opacity = _sizes(len(points))
+    if names:
+        _add_groups(figure, points, values, names, size, opacity)
+    else:
+        bar = {"title": {"text": value_title, "side": "right"}, "thickness": 12, "len": 0.8}
+        marker = {
+            "size": size, "opacity": opacity, "color": values, "colorscale": theme.SEQUENTIAL,
+            "colorbar": bar, "showscale": bool(len(points)),
+        }  # fmt: skip
+        if len(points):  # the few far ones would take all the colours otherwise
+            marker |= dict(zip(("cmin", "cmax"), np.nanpercentile(values, [1, 99]), strict=True))
+        label = f"{theme.plain(value_title)} %{{marker.color:.3f}}"
+        figure.add_trace(_trace(points, "Images", marker, label, legend=False))
+    _add_hulls(figure, hulls, dict(zip(names, colours(names), strict=True)))
+    _add_basis(figure, basis)
+    theme.layout(
+        figure,
+        x_title=f"{map_name}, first axis (no unit)",
+        y_title=f"{map_name}, second axis (no unit)",
+        height_px=HEIGHT_PX,
+    )
+    figure.update_layout(dragmode="lasso", hovermode="closest", selectionrevision="fixed")
+    figure.update_xaxes(zeroline=False, showgrid=False, showticklabels=False)
+    figure.update_yaxes(
+        zeroline=False, showgrid=False, showticklabels=False, scaleanchor="x", scaleratio=1
+    )
+    return figure if len(points) else theme.note(figure, "No images to show here")
+
+
+def _add_groups(
+    figure: go.Figure,
+    points: pd.DataFrame,
+    values: np.ndarray,
+    names: Sequence[str],
+    size: float,
+    opacity: float,
+) -> None:
+    for code, (name, color) in enumerate(zip(names, colours(names), strict=True)):
+        rows = points[values == code]
+        if len(rows):
+            marker = {"size": size, "opacity": opacity, "color": color}
+            figure.add_trace(_trace(rows, name, marker, theme.plain(name)))
+
+
+def _add_hulls(
+    figure: go.Figure, hulls: Mapping[str, np.ndarray], color_of: Mapping[str, str]
+) -> None:
+    for i, (name, corners) in enumerate(hulls.items()):
+        ring = np.vstack([corners, corners[:1]]).astype(np.float32)
+        figure.add_trace(
+            go.Scattergl(
+                x=ring[:, 0],
+                y=ring[:, 1],
+                mode="lines",
+                line={"color": color_of.get(name, theme.BASIS), "width": 1.6, "dash": "dot"},
+                name="Hull of the basis",
+                legendgroup="hull",
+                showlegend=i == 0,
+                hoverinfo="skip",
+            )
+        )
+
+
+def _add_basis(figure: go.Figure, basis: pd.DataFrame) -> None:
+    if basis.empty:
+        return
+    marker = {
+        "size": 11, "symbol": "diamond", "color": theme.BASIS,
+        "line": {"width": 1.5, "color": "#ffffff"},
+    }  # fmt: skip
+    label = "Basis image, part of %{text} images"
+    trace = _trace(basis, "Basis images", marker, label)
+    trace.text = [f"{n:,}" for n in basis["usage"]]
+    trace.unselected = {"marker": {"opacity": 0.55}}
+    figure.add_trace(trace)

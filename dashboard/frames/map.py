@@ -1,0 +1,286 @@
+"""The map of images: places, colours, hulls of the basis, and what a lasso holds.
+
+A map lays the coefficients ``c_i`` out on a plane: images made of the same basis images are
+neighbours. Its units mean nothing; only nearness does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import ConvexHull, QhullError
+
+from selfml.run import Run
+
+MAPS = {"tsne": "t-SNE", "umap": "UMAP"}
+COLORS = {
+    "category": "Category",
+    "flips": "Number of flips",
+    "hull": "Distance from the basis",
+    "given": "One attribute, as given",
+    "corrected": "One attribute, corrected",
+    "changed": "One attribute, what was changed",
+}
+NEEDS_ATTRIBUTE = ("given", "corrected", "changed")
+MAX_POINTS = 100_000
+MAX_CATEGORIES = 7  # further ones share "other"
+NO_CATEGORY = "no category"
+HAS = ("unknown", "does not have it", "has it")
+CHANGED = ("not changed", "label added", "label removed")
+FLIPS = ("no flips", "1 flip", "2 flips", "3 or more flips")
+MAX_VERTICES = 160  # of a polygon in an address
+
+Polygon = np.ndarray  # (V, 2) float64, in map units, not closed
+
+
+def points(run: Run, kind: str, category: str = "", max_points: int = MAX_POINTS) -> pd.DataFrame:
+    """Images with a place in the map.
+
+    Parameters
+    ----------
+    kind : {"tsne", "umap"}
+    category : str
+        Only this one; empty: all.
+    max_points : int
+        Above it a sample stratified by category; images of the basis and, as far as they fit,
+        images with flips are kept first.
+
+    Returns
+    -------
+    DataFrame
+        ``image_index`` (int32), ``x``, ``y`` (float32), ``category`` (str), ``hull_distance``
+        (float32), ``n_flips`` (int32); by image_index. No rows where there is no map.
+    """
+    x, y = f"map_{kind}_x", f"map_{kind}_y"
+    frame = run.table("images", ["image_index", "category", "hull_distance", x, y])
+    frame = frame.rename(columns={x: "x", y: "y"}).dropna(subset=["x", "y"])
+    frame["category"] = frame["category"].fillna(NO_CATEGORY)
+    if category:
+        frame = frame[frame["category"] == category]
+    frame["n_flips"] = _flips_per_image(run, int(run.info["n_images"]))[frame["image_index"]]
+    frame = frame[["image_index", "x", "y", "category", "hull_distance", "n_flips"]]
+    basis = run.table("basis", ["image_index"])["image_index"] if run.has("basis") else []
+    return sample(frame, max_points, keep=frame["image_index"].isin(basis).to_numpy())
+
+
+def _flips_per_image(run: Run, n_images: int) -> np.ndarray:
+    """(N,) int32."""
+    if not run.has("flips"):
+        return np.zeros(n_images, np.int32)
+    rows = run.table("flips", ["image_index"])["image_index"].to_numpy()
+    return np.bincount(rows, minlength=n_images).astype(np.int32)
+
+
+def sample(frame: pd.DataFrame, max_points: int, keep: np.ndarray, seed: int = 0) -> pd.DataFrame:
+    """At most ``max_points`` rows: ``keep`` first, then rows with flips, then the others.
+
+    Within a rank, rows are drawn so that every category has the same share.
+    """
+    if len(frame) <= max_points:
+        return frame.reset_index(drop=True)
+    rng = np.random.default_rng(seed)
+    shuffled = frame.assign(rank=np.where(keep, 0, np.where(frame["n_flips"] > 0, 1, 2)))
+    shuffled = shuffled.iloc[rng.permutation(len(frame))]
+    groups = shuffled.groupby(["rank", "category"])
+    share = (groups.cumcount() + 1) / groups["x"].transform("size")
+    chosen = shuffled.assign(share=share).sort_values(["rank", "share"]).index[:max_points]
+    return frame.loc[np.sort(chosen)].reset_index(drop=True)
+
+
+def categories(run: Run) -> list[str]:
+    """The categories in the run, most frequent first."""
+    column = run.table("images", ["category"])["category"].fillna(NO_CATEGORY)
+    return column.value_counts().index.tolist()
+
+
+def basis_points(run: Run, kind: str) -> pd.DataFrame:
+    """The basis images in use that have a place in the map.
+
+    Returns
+    -------
+    DataFrame
+        ``basis_index``, ``image_index``, ``x``, ``y``, ``category``, ``usage``.
+    """
+    x, y = f"map_{kind}_x", f"map_{kind}_y"
+    columns = ["basis_index", "image_index", "x", "y", "category", "usage"]
+    if not run.has("basis"):
+        return pd.DataFrame(columns=columns)
+    images = run.table("images", ["image_index", "category", x, y]).rename(columns={x: "x", y: "y"})
+    images["category"] = images["category"].fillna(NO_CATEGORY)
+    basis = run.table("basis", ["basis_index", "image_index", "usage"])
+    used = basis[basis["usage"] > 0].merge(images, on="image_index")
+    return used.dropna(subset=["x", "y"])[columns].reset_index(drop=True)
+
+
+def main_categories(names: Sequence[str]) -> list[str]:
+    """The names that have a colour of their own: the first ``MAX_CATEGORIES``."""
+    return list(names)[:MAX_CATEGORIES]
+
+
+def colour(
+    run: Run, frame: pd.DataFrame, color: str, attribute: int | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """What each point of ``frame`` is coloured by.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From :func:`points`.
+    color : str
+        A key of :data:`COLORS`.
+    attribute : int, optional
+        attribute_index, for those about one attribute.
+
+    Returns
+    -------
+    values : (n,) array
+        Codes into ``names`` (int16), or numbers (float32) where ``names`` is empty.
+    names : list of str
+        The groups, in the order of the legend.
+
+    Raises
+    ------
+    ValueError
+        When ``color`` is unknown, or is about one attribute and none is given.
+    """
+    if color not in COLORS:
+        raise ValueError(f"color: must be one of {tuple(COLORS)}, got {color!r}")
+    if color == "hull":
+        return frame["hull_distance"].to_numpy(np.float32), []
+    if color == "flips":
+        return frame["n_flips"].to_numpy().clip(max=3).astype(np.int16), list(FLIPS)
+    if color == "category":
+        return _category_codes(frame["category"], categories(run))
+    if attribute is None:
+        raise ValueError(f"attribute: {color!r} needs one, got None")
+    rows = frame["image_index"].to_numpy()
+    given = np.asarray(run.array("labels_given")[:, attribute])[rows]
+    if color == "given":
+        return (given + 1).astype(np.int16), list(HAS)
+    corrected = np.asarray(run.array("labels_corrected")[:, attribute])[rows]
+    if color == "corrected":
+        return (corrected + 1).astype(np.int16), list(HAS)
+    differs = (given >= 0) & (corrected >= 0) & (given != corrected)
+    return np.where(differs, np.where(corrected == 1, 1, 2), 0).astype(np.int16), list(CHANGED)
+
+
+def _category_codes(column: pd.Series, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    shown = main_categories(names)
+    codes = {name: i for i, name in enumerate(shown)}
+    values = column.map(codes).fillna(len(shown)).to_numpy(np.int16)
+    return values, [*shown, "other"] if len(names) > len(shown) else shown
+
+
+def hull(x: np.ndarray, y: np.ndarray) -> Polygon:
+    """Corners of the convex hull, anticlockwise; none of fewer than three points in a plane."""
+    places = np.column_stack([np.asarray(x, np.float64), np.asarray(y, np.float64)])
+    if len(places) < 3:
+        return np.empty((0, 2))
+    try:
+        return places[ConvexHull(places).vertices]
+    except QhullError:  # all on one line
+        return np.empty((0, 2))
+
+
+def hulls(basis: pd.DataFrame, by_category: bool) -> dict[str, Polygon]:
+    """The hull of the basis images, one in all (named ``""``) or one a category."""
+    groups = basis.groupby("category") if by_category else [("", basis)]
+    found = {str(name): hull(part["x"], part["y"]) for name, part in groups}
+    return {name: corners for name, corners in found.items() if len(corners)}
+
+
+def share_inside(frame: pd.DataFrame, corners: Mapping[str, Polygon]) -> float:
+    """Percent of the points within the hull of the basis (of their category, where by category).
+
+    NaN where there are no points with a hull.
+    """
+    inside = total = 0
+    for name, polygon in corners.items():
+        part = frame[frame["category"] == name] if name else frame
+        inside += int(inside_polygon(part["x"], part["y"], polygon).sum())
+        total += len(part)
+    return 100 * inside / total if total else float("nan")
+
+
+def inside_polygon(x: Any, y: Any, polygon: Polygon) -> np.ndarray:
+    """Whether each point is inside a polygon, by the even-odd rule.
+
+    Parameters
+    ----------
+    x, y : (n,) array_like
+    polygon : (V, 2) array
+        Corners in order; the last is joined to the first.
+
+    Returns
+    -------
+    (n,) bool
+        Points on an edge may fall on either side.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    inside = np.zeros(len(x), bool)
+    polygon = np.asarray(polygon, np.float64)
+    if len(polygon) < 3 or not len(x):
+        return inside
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    near = np.flatnonzero((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
+    px, py, crossed = x[near], y[near], np.zeros(len(near), bool)
+    for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y1 == y2:
+            continue
+        spans = (y1 > py) != (y2 > py)
+        crossed ^= spans & (px < (x2 - x1) * (py - y1) / (y2 - y1) + x1)
+    inside[near] = crossed
+    return inside
+
+
+def polygons_of_event(selection: Mapping[str, Any]) -> list[Polygon]:
+    """The polygons that a reader drew, from what Streamlit reports of a Plotly selection."""
+    found = []
+    for box in selection.get("box") or ():
+        (x1, x2), (y1, y2) = sorted(box["x"]), sorted(box["y"])
+        found.append(np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float64))
+    for lasso in selection.get("lasso") or ():
+        corners = np.column_stack([lasso["x"], lasso["y"]]).astype(np.float64)
+        found.append(corners[:: -(-len(corners) // MAX_VERTICES)] if len(corners) else corners)
+    return [corners for corners in found if len(corners) >= 3]
+
+
+def as_text(polygons: Sequence[Polygon]) -> str:
+    """Polygons for an address: ``x,y;x,y`` each, six digits, joined by ``|``."""
+    return "|".join(";".join(f"{x:.6g},{y:.6g}" for x, y in corners) for corners in polygons)
+
+
+def from_text(text: str) -> list[Polygon]:
+    """The inverse of :func:`as_text`; a text that makes no sense gives no polygons."""
+    try:
+        found = [
+            np.array([[float(v) for v in corner.split(",")] for corner in part.split(";")])
+            for part in text.split("|")
+            if part
+        ]
+    except ValueError:
+        return []
+    fits = all(p.ndim == 2 and p.shape[1] == 2 and np.isfinite(p).all() for p in found)
+    return [p for p in found if len(p) >= 3] if fits else []
+
+
+def selected(frame: pd.DataFrame, polygons: Sequence[Polygon]) -> np.ndarray:
+    """image_index of the points in any of the polygons, most flips first.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From :func:`points`.
+
+    Returns
+    -------
+    (n,) int32
+    """
+    mask = np.zeros(len(frame), bool)
+    for polygon in polygons:
+        mask |= inside_polygon(frame["x"], frame["y"], polygon)
+    part = frame[mask].sort_values(["n_flips", "image_index"], ascending=[False, True])
+    return part["image_index"].to_numpy(np.int32)
