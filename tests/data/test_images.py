@@ -365,3 +365,22 @@ def test_the_sidecar_names_what_it_was_made_from(tmp_path, data):
     key = json.loads((tmp_path / "x.json").read_text())["key"]
     assert key["dataset_sha256"] == dataset.sha256()
     assert key["size_px"] == 8
+
+
+def test_a_failure_while_publishing_is_not_taken_for_whole(tmp_path, data, monkeypatch):
+    """An older key never stands beside newer pixels."""
+    dataset = catalogue(data)
+    cache = tmp_path / "x.npy"
+    load_images(dataset, 8, cache)
+    real = images.os.replace
+
+    def fail_late(source, target):
+        if Path(target).name == "x.bounds.npy":
+            raise OSError("disk full")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images.os, "replace", fail_late)
+        with pytest.raises(OSError, match="disk full"):
+            load_images(dataset, 9, cache)
+    assert load_images(dataset, 8, cache).pixels.shape == (40, 8, 8, 3)
