@@ -402,9 +402,10 @@ def _resampled_gains(
         size = min(at_once, n_resamples - start)
         drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        counts = np.ascontiguousarray(counts.T, dtype=np.int32)
         for j in range(n_attributes):
-            known = truth[:, j] >= 0
-            weights, positive = counts[:, known], truth[known, j] == 1
+            known = np.flatnonzero(truth[:, j] >= 0)
+            weights, positive = counts[known], truth[known, j] == 1
             new, old = (
                 _weighted_average_precision(s[known, j], positive, weights)
                 for s in (scores, baseline_scores)
@@ -414,18 +415,24 @@ def _resampled_gains(
 
 
 def _weighted_average_precision(scores: NDArray, positive: NDArray, weights: NDArray) -> NDArray:
-    """AP of one ranking under each row of integer weights; ties share one threshold."""
-    if not len(scores):
-        return np.full(len(weights), np.nan)
+    """AP of one ranking under each column of integer weights (n, B); ties share one threshold.
+
+    Only thresholds that add a positive matter, so the ranking is summed up between those.
+    """
+    if not positive.any() or positive.all():
+        return np.full(weights.shape[1], np.nan)
     order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    weights = weights[:, order]
-    seen = np.cumsum(weights, axis=1)[:, ends]
-    hits = np.cumsum(weights * positive[order], axis=1)[:, ends]
-    gained = np.diff(hits, axis=1, prepend=0)
-    total = hits[:, -1]
-    area = (gained * (hits / np.maximum(seen, 1))).sum(axis=1) / np.maximum(total, 1)
-    return np.where((total > 0) & (total < seen[:, -1]), area, np.nan)
+    _, first, tie = np.unique(-scores[order], return_index=True, return_inverse=True)
+    ends = np.append(first[1:], len(scores))[np.unique(tie[positive[order]])]
+    starts = np.append(0, ends[:-1])
+    seen = np.cumsum(np.add.reduceat(weights[order[: ends[-1]]], starts, axis=0), axis=0)
+    rank_of_positive = np.flatnonzero(positive[order])
+    first_of_group = np.searchsorted(rank_of_positive, starts)
+    gained = np.add.reduceat(weights[order[rank_of_positive]], first_of_group, axis=0)
+    hits = np.cumsum(gained, axis=0)
+    total = hits[-1]
+    area = (gained * (hits / np.maximum(seen, 1))).sum(axis=0) / np.maximum(total, 1)
+    return np.where((total > 0) & (total < weights.sum(axis=0)), area, np.nan)
 
 
 # ------------------------------------------------------------------------------------- shared

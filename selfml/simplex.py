@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 _GAP_EVERY = 10  # iterations between two looks at the gap
+_PAIRWISE_STEPS = 1_000  # what is not certified by then is finished row by row
 _TINY = 1e-200
 _EXACT_PCA_SIZE = 2_000  # above this, the covariance is not decomposed in full
 
@@ -133,7 +134,7 @@ def hull_coefficients(
     features: ArrayLike,
     basis: ArrayLike,
     *,
-    max_iterations: int = 20_000,
+    max_iterations: int = 5_000,
     tolerance: float = 1e-3,
     batch: int = 512,
 ) -> HullProjection:
@@ -144,7 +145,8 @@ def hull_coefficients(
     features : array_like (N, d)
     basis : array_like (K, d)
     max_iterations : int
-        Rows that need more are returned as they are, with ``converged`` False and an honest gap.
+        Steps per row. Rows that need more are returned as they are, with ``converged`` False and an
+        honest gap.
     tolerance : float
         A row is done when its gap is at most ``tolerance`` times its squared distance to the mean
         of the atoms (a point of the hull, so the trivial answer); free of units and of the origin.
@@ -166,7 +168,8 @@ def hull_coefficients(
     worst atom in use to the best atom of all with an exact line search and converges linearly, on
     the Gram matrix of the centred atoms, many rows at a time, in float64. On rows that use about
     20 of 400 atoms it was 30 times faster than accelerated projected gradient, because a step
-    touches two rows of the Gram matrix instead of all of it.
+    touches two rows of the Gram matrix instead of all of it. What a thousand steps leave undone is
+    finished exactly by Wolfe's active-set method (1976).
     """
     x, atoms = _checked_pair(features, basis)
     for name, value in [("max_iterations", max_iterations), ("tolerance", tolerance)]:
@@ -206,7 +209,7 @@ def _pairwise_frank_wolfe(
     result = np.zeros_like(cross)
     result[np.arange(len(cross)), nearest] = 1.0
     active, c, half_gradient = np.arange(len(cross)), result.copy(), gram[nearest] - cross
-    for iteration in range(max_iterations):
+    for iteration in range(min(max_iterations, _PAIRWISE_STEPS)):
         if iteration % _GAP_EVERY == 0:
             gap = 2 * (np.einsum("ij,ij->i", c, half_gradient) - half_gradient.min(axis=1))
             go = gap > allowed[active]
@@ -226,7 +229,40 @@ def _pairwise_frank_wolfe(
         c[row, best] += move
         half_gradient += move[:, None] * (gram[best] - gram[worst])
     result[active] = c
+    for row in active if max_iterations > _PAIRWISE_STEPS else ():
+        result[row] = _active_set(
+            gram, cross[row], result[row], allowed[row], max_iterations - _PAIRWISE_STEPS
+        )
     return result / result.sum(axis=1, keepdims=True)
+
+
+def _active_set(
+    gram: NDArray, b: NDArray, c: NDArray, allowed: float, max_iterations: int
+) -> NDArray:
+    """Finish one row: the exact optimum over the atoms in use, dropping and adding one at a time.
+
+    Wolfe's method (1976). It ends where pairwise steps swap weights in ever smaller circles.
+    """
+    used = c > 0
+    for _ in range(max_iterations):
+        s = np.flatnonzero(used)
+        system = np.ones((len(s) + 1, len(s) + 1))
+        system[:-1, :-1], system[-1, -1] = gram[np.ix_(s, s)], 0.0
+        best = np.linalg.lstsq(system, np.append(b[s], 1.0))[0][:-1]
+        short = best < 0
+        if short.any():  # go as far as the simplex allows and drop what reaches zero
+            steps = c[s][short] / (c[s][short] - best[short])
+            c[s] = np.maximum(c[s] + steps.min() * (best - c[s]), 0)
+            drop = s[short][np.argmin(steps)]
+            c[drop], used[drop] = 0.0, False
+            continue
+        c[s] = best
+        half_gradient = c @ gram - b
+        enter = int(np.argmin(half_gradient))
+        if used[enter] or 2 * (c @ half_gradient - half_gradient[enter]) <= allowed:
+            break
+        used[enter] = True
+    return c
 
 
 def pca_explained_variance(features: ArrayLike, n_components: int, seed: int = 0) -> float:

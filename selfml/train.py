@@ -23,8 +23,10 @@ from selfml.calibration import fit_platt
 from selfml.config import Config, to_toml
 from selfml.crossfit import leave_one_out_scores
 from selfml.data.dataset import DatasetError
+from selfml.evaluate import evaluate, store
 from selfml.extract import Extractor, descriptor
 from selfml.flips import EvidenceModel, given_term, sigmoid
+from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
 from selfml.nn.augment import augmentation
 from selfml.nn.backbones import build_backbone, scaling_of
@@ -36,7 +38,7 @@ from selfml.nn.reconstruction import SparseReconstruction
 from selfml.progress import Reporter
 from selfml.rates import annotation_rates
 from selfml.results import Explained, write_results
-from selfml.run import RunWriter
+from selfml.run import Run, RunWriter
 from selfml.training_data import TrainingData, prepare
 
 # Images of N and of C in a batch of the explainer's pre-training, which sees no pixels (ours).
@@ -80,6 +82,7 @@ def train(
         with stop_on_signals(session.stop):
             data = prepare(session, root)
             _Training(session, data).run()
+            _finish(session)
     except (DatasetError, ValueError) as error:
         session.writer.update(status="failed", message=str(error))
         raise
@@ -88,6 +91,18 @@ def train(
     shutil.rmtree(session.work)
     session.writer.update(status="complete", stage="complete", message="")
     return out
+
+
+def _finish(session: Session) -> None:
+    """Measures and maps, from the files of the run alone."""
+    run = Run(session.writer.path)
+    store(run, *evaluate(run))
+    if session.config.maps.enabled:
+        try:
+            seed, n = session.config.seed, session.config.maps.max_images
+            write_maps(run, seed=seed, max_images=n, reporter=session.reporter)
+        except MapsUnavailable as error:
+            session.reporter.say(f"note: no maps; {error}")
 
 
 def _check_out(out: Path, config: Config, resume: bool) -> None:

@@ -1,0 +1,192 @@
+"""The ``selfml`` command: parse, call, report. Heavy imports wait inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find, correct and explain wrong attribute labels in image catalogues.",
+)
+INTERRUPTED = 130
+
+Data = Annotated[Path, typer.Argument(help="A dataset folder: images, labels.csv, clean.csv.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run directory that `selfml train` wrote.")]
+
+
+def main() -> None:
+    """Entry point: expected errors are one line on standard error, never a traceback."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if os.environ.get("SELFML_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())
+        Console(stderr=True, soft_wrap=True).print(f"selfml: {text}", markup=False, highlight=False)
+        sys.exit(1)
+
+
+@app.command()
+def check(data: Data) -> None:
+    """Say what a dataset folder holds, and what training could not survive (exit 1)."""
+    from selfml.data.checks import check_dataset, render
+    from selfml.progress import Reporter
+
+    with Reporter().task("decoding images", 1) as advance:
+        report = check_dataset(data, progress=advance)
+    Console(soft_wrap=not sys.stdout.isatty()).print(render(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    images: Annotated[int, typer.Option(help="How many garments to draw.")] = 8000,
+    size_px: Annotated[int, typer.Option(help="Side in pixels, 32 to 224.")] = 64,
+    seed: Annotated[int, typer.Option(help="Same seed, same catalogue.")] = 0,
+    clean_fraction: Annotated[float, typer.Option(help="Share of verified images.")] = 0.05,
+    extra_test: Annotated[int, typer.Option(help="Further verified images, to test on.")] = 0,
+) -> None:
+    """Draw a catalogue of garments with noisy given labels, so that nothing need be fetched."""
+    from selfml.data.garments import write_catalogue
+    from selfml.progress import Reporter
+
+    reporter = Reporter()
+    with reporter.task("drawing garments", images) as advance:
+        summary = write_catalogue(
+            out,
+            n_images=images,
+            size_px=size_px,
+            seed=seed,
+            clean_fraction=clean_fraction,
+            extra_test=extra_test,
+            n_workers=os.cpu_count() or 1,
+            progress=advance,
+        )
+    reporter.say(
+        f"{summary.folder}: {summary.n_images} images, {summary.n_clean_train} verified to learn "
+        f"from and {summary.n_clean_test} to test on; labels an image: "
+        f"{summary.mean_labels_given:.2f} given, {summary.mean_labels_true:.2f} true"
+    )
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes, with what each is for."""
+    from importlib import resources
+
+    from selfml.config import recipe_names
+
+    for name in recipe_names():
+        text = (resources.files("selfml") / "recipes" / f"{name}.toml").read_text()
+        lines = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+        print(f"{name}: {' '.join(lines)}")
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run directory to write.")],
+    recipe: Annotated[str, typer.Option(help="A name of `selfml recipes` or a .toml file.")] = (
+        "quick"
+    ),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, e.g. --set seed=1. Repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = False,
+) -> None:
+    """Train Baseline 0, Baseline 1 and SELF-ML, and write a run with corrected labels."""
+    from selfml.config import load_recipe, with_settings
+    from selfml.progress import Reporter
+
+    config = with_settings(load_recipe(recipe), settings or [])
+    reporter = Reporter()
+    with _interruptible(out):
+        from selfml.train import train as run_training
+
+        run_training(data, out, config, resume=resume, reporter=reporter)
+    _show_tables(out)
+
+
+@app.command()
+def evaluate(run: RunFolder) -> None:
+    """Print and store Table 1, gains and flips by attribute, and what the basis learned."""
+    from selfml.evaluate import evaluate as measure
+    from selfml.evaluate import store
+    from selfml.run import Run
+
+    opened = Run(run)
+    store(opened, *measure(opened))
+    _show_tables(run)
+
+
+@app.command("map")
+def make_map(run: RunFolder) -> None:
+    """Compute t-SNE and UMAP of the coefficients and store them in the run."""
+    from selfml.maps import write_maps
+    from selfml.progress import Reporter
+    from selfml.run import Run
+
+    opened = Run(run)
+    n = write_maps(opened, seed=int(opened.info.get("seed", 0)), reporter=Reporter())
+    print(f"{run}: {n} images mapped")
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(help="Corrected labels, CSV.")],
+    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    min_confidence: Annotated[float, typer.Option(help="Leave out less sure flips.")] = 0.0,
+    agreed_only: Annotated[
+        bool, typer.Option(help="Only flips that the basis images alone would make too.")
+    ] = False,
+) -> None:
+    """Write corrected labels in the input's format, and each flip with its evidence."""
+    from selfml.export import export as write
+    from selfml.run import Run
+
+    done = write(Run(run), out, data=data, min_confidence=min_confidence, agreed_only=agreed_only)
+    print(
+        f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
+        f"{done.flips_file}: {done.n_flips} flips with their evidence"
+    )
+    if not done.from_input:
+        print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
+
+
+@contextmanager
+def _interruptible(out: Path) -> Iterator[None]:
+    from selfml.nn.fitting import Interrupted
+
+    try:
+        yield
+    except Interrupted:
+        again = " ".join(["selfml", *sys.argv[1:], *(["--resume"] * ("--resume" not in sys.argv))])
+        print(f"Stopped; {out} keeps what is done. Continue with: {again}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _show_tables(out: Path) -> None:
+    from selfml.report import run_tables
+    from selfml.run import Run
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for table in run_tables(Run(out)):
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()

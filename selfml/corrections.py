@@ -1,0 +1,48 @@
+"""Given labels, flips and verified labels -> corrected labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+# A spreadsheet takes a text that begins so for a formula (OWASP, CSV injection).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def select_flips(
+    flips: pd.DataFrame, *, min_confidence: float = 0.0, agreed_only: bool = False
+) -> pd.DataFrame:
+    """The flips to apply: at least this sure, and if asked only those strict evidence makes too.
+
+    Raises
+    ------
+    ValueError
+        When ``min_confidence`` is not within 0..1.
+    """
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence: must be within 0..1, got {min_confidence}")
+    keep = flips["confidence"] >= min_confidence
+    if agreed_only:
+        keep &= flips["strict_agrees"]
+    return flips[keep]
+
+
+def apply_flips(given: np.ndarray, flips: pd.DataFrame, verified: np.ndarray) -> np.ndarray:
+    """Corrected labels, (N, L) int8: verified where known, else flipped where listed, else given.
+
+    Parameters
+    ----------
+    given, verified : (N, L) int8
+        -1 unknown.
+    flips : DataFrame
+        image_index, attribute_index, corrected.
+    """
+    corrected = np.array(given, np.int8)
+    i, j = flips["image_index"].to_numpy(), flips["attribute_index"].to_numpy()
+    corrected[i, j] = flips["corrected"].to_numpy()
+    return np.where(np.asarray(verified) >= 0, verified, corrected).astype(np.int8)
+
+
+def neutralise(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
+    return "'" + text if text.startswith(FORMULA_STARTS) else text

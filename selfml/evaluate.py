@@ -1,0 +1,214 @@
+"""From a run to its tables: Table 1, gains and flips by attribute, and what X_B and c learned.
+
+Classification is measured on C_test alone. Flips are measured on C_test, and with suffix
+``_noisy`` on the noisy images whose truth is known; ``_strict`` marks those that the basis
+images and the given label alone would make. All values are percentages except counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from selfml.explanation_metrics import (
+    EXPLANATION_METRICS,
+    FLIP_METRICS,
+    explanation_metrics,
+    flip_metrics,
+    flips_by_attribute,
+    label_error_auprc,
+    probability_given_wrong,
+)
+from selfml.flips import evidence, read_evidence_model, sigmoid
+from selfml.metrics import TABLE_1, attribute_table, gain_table, table_1
+from selfml.run import METHODS, Run, RunError, RunWriter
+from selfml.simplex import pca_explained_variance
+
+PROBABILITIES = dict(
+    zip(
+        METHODS,
+        ("probabilities_baseline_0", "probabilities_baseline_1", "probabilities"),
+        strict=True,
+    )
+)
+BOOTSTRAP = 500
+PCA_IMAGES = 20_000
+COUNTS = {"atoms_used", "atoms_95", "atoms_99", "nonzeros_per_image"} | {
+    "categories_covered",
+    "labels_covered",
+}
+EXTRA = {
+    "label_error_auprc": "average precision of ranking given labels by how likely they are wrong",
+    "flips_strict_agree": "percentage of flips that strict evidence makes too",
+    "r2": "explained variance of the features by the reconstruction",
+    "r2_hull": "explained variance by the best convex combination of the same atoms",
+    "r2_pca": "explained variance by as many principal components less one: the bound",
+    "labels_per_image_given": "mean positive labels an image as given, noisy images",
+    "labels_per_image_corrected": "mean positive labels an image as corrected, noisy images",
+    "labels_per_image_verified": "mean positive labels an image, verified images",
+}
+
+Row = tuple[str, str, float, str]
+
+
+def evaluate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure a run; returns the rows of ``metrics`` and ``attribute_metrics``.
+
+    Raises
+    ------
+    RunError
+        When training has not written its results yet.
+    """
+    needed = ("flips", "coefficients", "labels_corrected", "images", *PROBABILITIES.values())
+    if not run.has(*needed):
+        raise RunError(
+            f"{run.path}: training has not finished; continue it with `selfml train --resume`"
+        )
+    split = run.table("images", ["split"])["split"].to_numpy()
+    test, noisy = split == "clean_test", np.char.startswith(split.astype(str), "noisy")
+    rows = [
+        *_classification(run, test),
+        *_flips(run, test, ""),
+        *_flips(run, noisy, "_noisy"),
+        *_explanations(run, noisy),
+        *_counts(run, split, noisy),
+    ]
+    frame = pd.DataFrame(rows, columns=["method", "metric", "value", "definition"])
+    return frame[frame["value"].notna()].reset_index(drop=True), _by_attribute(run, test)
+
+
+def store(run: Run, metrics: pd.DataFrame, attribute_metrics: pd.DataFrame) -> None:
+    """Write both tables into the run; repeating it writes the same."""
+    writer = RunWriter(run.path)
+    writer.write_table("metrics", metrics)
+    writer.write_table("attribute_metrics", attribute_metrics)
+
+
+def _classification(run: Run, test: np.ndarray) -> Iterator[Row]:
+    truth = run.array("labels_true")[test]
+    definitions = {metric.name: metric.definition for metric in TABLE_1}
+    for method, name in PROBABILITIES.items():
+        for metric, value in table_1(run.array(name)[test], truth).items():
+            yield method, metric, value, definitions[metric]
+
+
+def _flips(run: Run, rows: np.ndarray, suffix: str) -> Iterator[Row]:
+    truth, given = run.array("labels_true")[rows], run.array("labels_given")[rows]
+    if not ((truth >= 0) & (given >= 0)).any():
+        return
+    baseline = (run.array("probabilities_baseline_1")[rows] > 0.5).astype(np.int8)
+    sources = (
+        ("self_ml", "", run.array("labels_corrected")[rows]),
+        ("self_ml", "_strict", run.array("labels_strict")[rows]),
+        ("baseline_1", "", np.where(given < 0, -1, baseline).astype(np.int8)),
+    )
+    for method, kind, corrected in sources:
+        for name, value in flip_metrics(given, corrected, truth).items():
+            yield method, f"{name}{kind}{suffix}", 100 * value, FLIP_METRICS[name]
+    wrong = probability_given_wrong(given, corrected_probabilities(run)[rows])
+    value = 100 * label_error_auprc(wrong, given, truth)
+    yield "self_ml", f"label_error_auprc{suffix}", value, EXTRA["label_error_auprc"]
+
+
+def corrected_probabilities(run: Run) -> np.ndarray:
+    """Probability that each attribute is present by full evidence, (N, L)."""
+    model = read_evidence_model(run)
+    categories = run.table("images", ["category"])["category"].tolist()
+    terms = evidence(
+        model,
+        np.asarray(run.array("label_scores"), np.float64),
+        run.array("labels_given"),
+        model.category_index(categories, len(categories)),
+        run.array("terms_classifier"),
+        run.array("terms_residual"),
+    )
+    return sigmoid(terms.score)
+
+
+def _explanations(run: Run, noisy: np.ndarray) -> Iterator[Row]:
+    basis = run.table("basis")
+    categories = run.table("images", ["category"])["category"].to_numpy()
+    c = run.coefficients()
+    values = explanation_metrics(
+        c,
+        run.array("basis_labels"),
+        own_image=basis["image_index"].to_numpy(),
+        basis_categories=categories[basis["image_index"].to_numpy()],
+    )
+    for name, value in values.items():
+        if name != "reconstruction_r2":
+            scale = 1.0 if name in COUNTS else 100.0
+            yield "self_ml", name, scale * value, EXPLANATION_METRICS[name]
+    step = max(1, -(-int(noisy.sum()) // PCA_IMAGES))
+    rows = np.flatnonzero(noisy)[::step]
+    x = np.asarray(run.array("features")[rows], np.float32)
+    total = float(np.square(x - x.mean(axis=0)).sum())
+    rebuilt = c[rows] @ np.asarray(run.array("basis"), np.float64)
+    hull = run.table("images", ["hull_distance"])["hull_distance"].to_numpy(np.float64)[rows]
+    k = min(max(int(values["atoms_used"]) - 1, 1), *x.shape)
+    yield "self_ml", "r2", 100 * (1 - float(np.square(x - rebuilt).sum()) / total), EXTRA["r2"]
+    yield "self_ml", "r2_hull", 100 * (1 - float(np.square(hull).sum()) / total), EXTRA["r2_hull"]
+    yield "self_ml", "r2_pca", 100 * pca_explained_variance(x, k), EXTRA["r2_pca"]
+
+
+def _counts(run: Run, split: np.ndarray, noisy: np.ndarray) -> Iterator[Row]:
+    flips = run.table("flips", ["strict_agrees"])
+    if len(flips):
+        agree = 100 * float(flips["strict_agrees"].mean())
+        yield "self_ml", "flips_strict_agree", agree, EXTRA["flips_strict_agree"]
+    clean = np.isin(split, ("clean_train", "clean_test"))
+    for name, array, rows in (
+        ("given", "labels_given", noisy),
+        ("corrected", "labels_corrected", noisy),
+        ("verified", "labels_true", clean),
+    ):
+        value = float((run.array(array)[rows] == 1).sum(axis=1).mean())
+        yield "self_ml", f"labels_per_image_{name}", value, EXTRA[f"labels_per_image_{name}"]
+
+
+def _by_attribute(run: Run, test: np.ndarray) -> pd.DataFrame:
+    truth, names = run.array("labels_true")[test], run.attributes
+    parts = []
+    for method, array in PROBABILITIES.items():
+        table = attribute_table(run.array(array)[test], truth, names)
+        parts.append(_long(table, method, "ap", 100 * table["average_precision"], table["support"]))
+    gains, _ = gain_table(
+        run.array("probabilities")[test],
+        run.array("probabilities_baseline_1")[test],
+        truth,
+        names,
+        n_resamples=BOOTSTRAP,
+    )
+    gain = _long(gains, "self_ml", "ap_gain", 100 * gains["gain"], gains["support"])
+    parts.append(gain.assign(low=100 * gains["gain_low"], high=100 * gains["gain_high"]))
+    parts += list(_flip_counts(run, slice(None), "")) + list(_flip_counts(run, test, "_clean_test"))
+    whole = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return whole[whole["value"].notna()].reset_index(drop=True)
+
+
+def _flip_counts(run: Run, rows: slice | np.ndarray, suffix: str) -> Iterator[pd.DataFrame]:
+    given, corrected = run.array("labels_given")[rows], run.array("labels_corrected")[rows]
+    table = flips_by_attribute(given, corrected, run.array("labels_true")[rows], run.attributes)
+    support = pd.Series((given >= 0).sum(axis=0))
+    for direction in ("to_1", "to_0"):
+        for kind in ("", "_judged", "_correct"):
+            name = f"flips_{direction}{kind}{suffix}"
+            yield _long(table, "self_ml", name, table[f"{direction}{kind}"], support)
+
+
+def _long(
+    table: pd.DataFrame, method: str, metric: str, value: pd.Series, support: pd.Series
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "attribute_index": table["attribute_index"].astype(np.int16),
+            "method": method,
+            "metric": metric,
+            "value": value.astype(float),
+            "low": np.nan,
+            "high": np.nan,
+            "support": support.astype(np.int32),
+        }
+    )

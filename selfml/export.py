@@ -1,0 +1,152 @@
+"""Corrected labels in the input's own format, and each flip with its evidence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from selfml.corrections import apply_flips, neutralise, select_flips
+from selfml.data.dataset import Dataset, DatasetError, read_dataset
+from selfml.flips import TERMS
+from selfml.run import Run, RunError, write_atomic
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    labels_file: Path
+    flips_file: Path
+    n_rows: int
+    n_flips: int
+    n_changed_cells: int
+    from_input: bool
+
+
+def export(
+    run: Run,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    min_confidence: float = 0.0,
+    agreed_only: bool = False,
+) -> Exported:
+    """Write ``out`` (labels) and ``<out stem>.flips.csv`` (flips with their evidence).
+
+    The labels file is the dataset's own, row by row and column by column, with only the flipped
+    cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
+    Blank cells stay blank unless they are verified.
+
+    Parameters
+    ----------
+    data : path, optional
+        The dataset folder, where it is not where it was when the run was trained.
+
+    Raises
+    ------
+    RunError, DatasetError, ValueError
+        In one line.
+    """
+    out = Path(out)
+    if not run.has("flips", "labels_given", "images"):
+        raise RunError(f"{run.path}: no flips yet; wait until training is complete")
+    root = Path(data or run.info["dataset"]["path"])
+    flips = select_flips(run.table("flips"), min_confidence=min_confidence, agreed_only=agreed_only)
+    if root.exists():
+        dataset = read_dataset(root)
+        rows, changed = _from_input(run, dataset, flips)
+    elif data is not None:
+        raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
+    else:
+        rows, changed = _from_run(run, flips)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _write_csv(out, rows)
+    flips_file = out.with_name(f"{out.stem}.flips.csv")
+    _write_csv(flips_file, _flip_rows(run, flips))
+    return Exported(out, flips_file, len(rows) - 1, len(flips), changed, root.exists())
+
+
+def _from_input(run: Run, dataset: Dataset, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
+    ids = run.table("images", ["image_id"])["image_id"]
+    where = pd.Series(np.arange(dataset.n_images), index=dataset.file_names)
+    at = where.reindex(ids)
+    if at.isna().any() or list(dataset.attributes) != run.attributes:
+        raise DatasetError(
+            f"{dataset.root}: is not the dataset this run was trained on "
+            "(other images or attributes); name that one with --data"
+        )
+    row_of = at.to_numpy(np.int64)
+    moved = flips.assign(image_index=row_of[flips["image_index"].to_numpy()])
+    given = dataset.labels_given
+    corrected = apply_flips(given, moved, dataset.labels_verified)
+    changed = corrected != given
+    return _edit_cells(dataset, corrected, changed), int(changed.sum())
+
+
+def _edit_cells(dataset: Dataset, corrected: np.ndarray, changed: np.ndarray) -> list[list[str]]:
+    text = dataset.labels_file.read_text(encoding="utf-8-sig")
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    header = [name.strip() for name in rows[0]]
+    names = rows[0].copy()
+    columns = [header.index(name) for name in dataset.attributes]
+    key = header.index("file_name")
+    index = {name: i for i, name in enumerate(dataset.file_names)}
+    result = [[neutralise(name) for name in names]]
+    for row in rows[1:]:
+        cells = list(row)
+        i = index.get(Path(cells[key].strip()).as_posix())
+        for j in np.flatnonzero(changed[i]) if i is not None else ():
+            cells[columns[j]] = str(corrected[i, j])
+        result.append([neutralise(cell) for cell in cells])
+    return result
+
+
+def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
+    images = run.table("images", ["image_id", "split", "category"])
+    given = np.asarray(run.array("labels_given"))
+    of_clean = images["split"].str.startswith("clean").to_numpy()[:, None]
+    verified = np.where(of_clean, run.array("labels_true"), -1)
+    corrected = apply_flips(given, flips, verified)
+    has_category = images["category"].notna().any()
+    head = ["file_name", *(["category"] if has_category else []), *run.attributes]
+    rows = [[neutralise(name) for name in head]]
+    for i, (name, category) in enumerate(zip(images["image_id"], images["category"], strict=True)):
+        first = [name, category or ""] if has_category else [name]
+        cells = ["" if v < 0 else str(v) for v in corrected[i]]
+        rows.append([*map(neutralise, first), *cells])
+    return rows, int((corrected != given).sum())
+
+
+def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
+    """Header and one row a flip: what was changed, how sure, and why."""
+    terms = [f"term_{name}" for name in TERMS]
+    numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
+    yield ["file_name", "attribute", "given", "corrected", *numbers, "basis_images"]
+    ids = run.table("images", ["image_id"])["image_id"].to_numpy()
+    shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
+    labels, c = run.array("basis_labels"), run.coefficients()
+    words = {1: "yes", 0: "no", -1: "unknown"}
+    for flip in flips.itertuples(index=False):
+        i, j = flip.image_index, flip.attribute_index
+        row = c.indices[c.indptr[i] : c.indptr[i + 1]], c.data[c.indptr[i] : c.indptr[i + 1]]
+        atoms = sorted(zip(*row, strict=True), key=lambda pair: -pair[1])
+        basis = "; ".join(f"{shown[k]} c={v:.4f} {words[int(labels[k, j])]}" for k, v in atoms)
+        values = [getattr(flip, name) for name in numbers]
+        texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
+        yield [*texts, flip.given, flip.corrected, *map(_number, values), neutralise(basis)]
+
+
+def _number(value: object) -> object:
+    return f"{value:.6f}" if isinstance(value, float | np.floating) else value
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    write_atomic(path, buffer.getvalue().encode("utf-8"))

@@ -1,0 +1,128 @@
+"""A run's measures as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from rich.table import Table
+
+from selfml.metrics import HEADLINE, TABLE_1
+from selfml.run import METHODS, Run
+
+TITLES = {"baseline_0": "Baseline 0", "baseline_1": "Baseline 1", "self_ml": "SELF-ML"}
+DEFINITIONS = (
+    "k* = number of true labels of an image; the columns @k* count the k* highest scores that "
+    "are also >= .5; AP_all is micro and MAP macro average precision; blank cells are left out."
+)
+FLIPS = (
+    ("label accuracy, as given", "label_accuracy_given"),
+    ("label accuracy, corrected", "label_accuracy_corrected"),
+    ("flip precision", "flip_precision"),
+    ("flip recall", "flip_recall"),
+    ("flip F1", "flip_f1"),
+    ("0 -> 1 precision", "to_1_precision"),
+    ("0 -> 1 recall", "to_1_recall"),
+    ("1 -> 0 precision", "to_0_precision"),
+    ("1 -> 0 recall", "to_0_recall"),
+    ("residual noise", "residual_noise_corrected"),
+)
+LEARNED = (
+    *("atoms_used", "atoms_95", "nonzeros_per_image", "self_coefficient"),
+    *("categories_covered", "labels_covered", "r2", "r2_hull", "r2_pca", "flips_strict_agree"),
+)
+
+
+def run_tables(run: Run) -> Iterator[Table]:
+    """Table 1, flips, what the basis learned, and the attributes."""
+    metrics = run.table("metrics")
+    values = metrics.set_index(["method", "metric"])["value"]
+    yield _table_1(values, run)
+    yield _flips(values)
+    yield _learned(values, metrics)
+    yield _attributes(run)
+
+
+def _cell(values: pd.Series, *key: str) -> str:
+    return f"{values[key]:.2f}" if key in values.index else "-"
+
+
+def _table_1(values: pd.Series, run: Run) -> Table:
+    n_test, n_clean = run.info.get("n_clean_test"), run.info.get("n_clean_train")
+    titles = {metric.name: metric.title for metric in TABLE_1}
+    table = Table(
+        title=f"Table 1: {n_test} verified test images, {n_clean} clean images to learn from (%)",
+        caption=DEFINITIONS,
+    )
+    table.add_column("method")
+    for name in HEADLINE:
+        table.add_column(titles[name], justify="right")
+    for method in METHODS:
+        table.add_row(TITLES[method], *(_cell(values, method, name) for name in HEADLINE))
+    return table
+
+
+def _flips(values: pd.Series) -> Table:
+    table = Table(
+        title="Labels and flips (%)",
+        caption="strict: the basis images and the given label alone; "
+        "noisy: images of N whose truth is known",
+    )
+    table.add_column("measure")
+    columns = (
+        ("Baseline 1 at .5", "baseline_1", ""),
+        ("SELF-ML", "self_ml", ""),
+        ("strict", "self_ml", "_strict"),
+        ("Baseline 1, noisy", "baseline_1", "_noisy"),
+        ("SELF-ML, noisy", "self_ml", "_noisy"),
+        ("strict, noisy", "self_ml", "_strict_noisy"),
+    )
+    for title, _, _ in columns:
+        table.add_column(title, justify="right")
+    for title, name in FLIPS:
+        cells = (_cell(values, method, name + suffix) for _, method, suffix in columns)
+        table.add_row(title, *cells)
+    return table
+
+
+def _learned(values: pd.Series, metrics: pd.DataFrame) -> Table:
+    definitions = metrics.drop_duplicates("metric").set_index("metric")["definition"]
+    table = Table(title="What the basis and the coefficients learned")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_column("definition")
+    for name in LEARNED:
+        if name in definitions.index:
+            table.add_row(name, _cell(values, "self_ml", name), definitions[name])
+    return table
+
+
+def _attributes(run: Run) -> Table:
+    frame = run.table("attribute_metrics")
+    wide = frame.pivot_table(index="attribute_index", columns=["method", "metric"], values="value")
+    gains = frame[frame["metric"] == "ap_gain"].set_index("attribute_index")
+    support = frame[(frame["metric"] == "ap") & (frame["method"] == "self_ml")]
+    support = support.set_index("attribute_index")["support"].sort_values(ascending=False)
+    table = Table(title="Attributes by frequency: average precision and flips")
+    for name in ("attribute", "support", "Baseline 1", "SELF-ML", "gain", "95 % interval"):
+        table.add_column(name, justify="left" if name == "attribute" else "right")
+    table.add_column("flips to 1", justify="right")
+    table.add_column("flips to 0", justify="right")
+    names = run.attributes
+    for j, count in support.items():
+        row = wide.loc[j]
+        interval = "-"
+        if j in gains.index and pd.notna(gains.loc[j, "low"]):
+            interval = f"{gains.loc[j, 'low']:+.1f} .. {gains.loc[j, 'high']:+.1f}"
+        get = {key: f"{row[key]:.1f}" if key in row and pd.notna(row[key]) else "-" for key in wide}
+        table.add_row(
+            names[j],
+            str(int(count)),
+            get.get(("baseline_1", "ap"), "-"),
+            get.get(("self_ml", "ap"), "-"),
+            get.get(("self_ml", "ap_gain"), "-"),
+            interval,
+            f"{row.get(('self_ml', 'flips_to_1'), 0):.0f}",
+            f"{row.get(('self_ml', 'flips_to_0'), 0):.0f}",
+        )
+    return table
