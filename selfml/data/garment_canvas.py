@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 Colour = tuple[int, int, int]
 Points = np.ndarray | Sequence[tuple[float, float]]
@@ -71,11 +71,18 @@ class Chance:
 
 
 @cache
-def _spline_weights(n: int) -> np.ndarray:
-    """Catmull-Rom weights (n, 4) at n steps of a segment, its end left out."""
+def _spline_weights(count: int, n: int) -> np.ndarray:
+    """Catmull-Rom weights, ((count - 1) n + 1, count): a curve is weights @ points."""
     t = np.arange(n)[:, None] / n
-    weights = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
-    return np.concatenate(weights, axis=1) / 2
+    powers = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
+    near = np.concatenate(powers, axis=1) / 2
+    weights = np.zeros(((count - 1) * n + 1, count))
+    for segment in range(count - 1):
+        for k in range(4):  # the ends are repeated
+            point = min(max(segment + k - 1, 0), count - 1)
+            weights[segment * n : (segment + 1) * n, point] += near[:, k]
+    weights[-1, -1] = 1.0
+    return weights
 
 
 def smooth(points: Points, n: int = 5) -> np.ndarray:
@@ -92,11 +99,7 @@ def smooth(points: Points, n: int = 5) -> np.ndarray:
     -------
     ndarray, ((P - 1) * n + 1, 2)
     """
-    p = np.asarray(points, dtype=float)
-    padded = np.concatenate((p[:1], p, p[-1:]))
-    windows = np.stack((padded[:-3], padded[1:-2], padded[2:-1], padded[3:]), axis=1)
-    curve = (_spline_weights(n) @ windows).reshape(-1, 2)
-    return np.concatenate((curve, p[-1:]))
+    return _spline_weights(len(points), n) @ np.asarray(points, dtype=float)
 
 
 def mirrored(points: Points) -> np.ndarray:
@@ -127,8 +130,8 @@ def ribbon(path: Points, widths: Sequence[float] | np.ndarray) -> np.ndarray:
     step = np.empty_like(p)
     step[1:-1] = p[2:] - p[:-2]
     step[0], step[-1] = p[1] - p[0], p[-1] - p[-2]
-    length = np.sqrt((step**2).sum(axis=1)) + 1e-9
-    across = np.stack((-step[:, 1], step[:, 0]), axis=1) * (np.asarray(widths) / length)[:, None]
+    length = np.hypot(step[:, 0], step[:, 1]) + 1e-9
+    across = step[:, ::-1] * (-1.0, 1.0) * (np.asarray(widths) / length)[:, None]
     return np.concatenate((p + across, (p - across)[::-1]))
 
 
@@ -151,7 +154,7 @@ class Canvas:
     image : PIL.Image.Image
         RGB, what has been drawn so far.
     shade : PIL.Image.Image
-        L, what the picture will be multiplied with: 255 leaves a pixel as it is.
+        L, what ``settle`` multiplies the picture with: 255 leaves a pixel as it is.
     """
 
     def __init__(self, size_px: int, centre: tuple[float, float], unit: float, tilt: float):
@@ -168,7 +171,13 @@ class Canvas:
 
     def px(self, points: Points) -> list[float]:
         """Turn garment units (P, 2) into pixels, flat, as Pillow takes them."""
-        return (np.asarray(points, dtype=float) @ self._turn + self._origin_px).ravel().tolist()
+        if isinstance(points, np.ndarray):
+            return (points @ self._turn + self._origin_px).ravel().tolist()
+        (cos, sin), (x, y) = self._turn[0].tolist(), self._origin_px.tolist()
+        flat = []
+        for u, v in points:
+            flat += (float(u * cos - v * sin + x), float(u * sin + v * cos + y))
+        return flat
 
     def width_px(self, width: float, least: float = 0.012) -> int:
         """Turn a width in garment units into pixels; ``least`` is in frame units."""
@@ -202,10 +211,15 @@ class Canvas:
         r = max(radius * self.unit_px, least * self.side_px)
         self.pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
-    def mask(self, *outlines: Points, level: int = 255) -> Image.Image:
-        """Return an L image that is ``level`` inside the outlines (garment units), 0 elsewhere."""
+    def settle(self) -> None:
+        """Multiply the shade into the image; what is drawn later is not shaded."""
+        self.image = ImageChops.multiply(self.image, Image.merge("RGB", (self.shade,) * 3))
+        self.pen = ImageDraw.Draw(self.image)
+
+    def mask(self, *outlines: Points) -> Image.Image:
+        """Return an L image that is 255 inside the outlines (garment units) and 0 elsewhere."""
         mask = Image.new("L", self.image.size)
         pen = ImageDraw.Draw(mask)
         for outline in outlines:
-            pen.polygon(self.px(outline), fill=level)
+            pen.polygon(self.px(outline), fill=255)
         return mask

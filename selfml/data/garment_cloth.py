@@ -5,14 +5,20 @@ import math
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from selfml.data.garment_canvas import Canvas, ribbon, smooth
+from selfml.data.garment_canvas import Canvas, Colour, ribbon, smooth
 from selfml.data.garment_fabric import dim, weave
 from selfml.data.garment_light import blurred, noise_field, shade_part, weakened
 from selfml.data.garment_look import Look
 from selfml.data.garment_shapes import sleeve_cap
 
 
-def body_of_cloth(canvas: Canvas, look: Look, outline: np.ndarray) -> Image.Image:
+def body_of_cloth(
+    canvas: Canvas,
+    look: Look,
+    outline: np.ndarray,
+    cloth: Image.Image | Colour,
+    folds: Image.Image,
+) -> Image.Image:
     """Fill the body of the garment.
 
     Parameters
@@ -21,6 +27,10 @@ def body_of_cloth(canvas: Canvas, look: Look, outline: np.ndarray) -> Image.Imag
     look : Look
     outline : (P, 2)
         In garment units.
+    cloth : PIL.Image.Image or (int, int, int)
+        From ``weave``.
+    folds : PIL.Image.Image
+        From ``folds_of_cloth``.
 
     Returns
     -------
@@ -28,8 +38,7 @@ def body_of_cloth(canvas: Canvas, look: Look, outline: np.ndarray) -> Image.Imag
         L, 255 where the body is.
     """
     mask = canvas.mask(outline)
-    canvas.image.paste(weave(canvas, look.chance, look.colour, look.pattern, look.tilt), mask=mask)
-    folds = folds_of_cloth(canvas, look)
+    canvas.image.paste(cloth, mask=mask)
     if look.has("Dress Silhouette Flared"):
         folds = ImageChops.multiply(folds, _skirt_folds(canvas, look))
     padded = look.category == "jackets" and look.has("Zip Closure")
@@ -49,7 +58,12 @@ def folds_of_cloth(canvas: Canvas, look: Look) -> Image.Image:
 
 
 def sleeve_of_cloth(
-    canvas: Canvas, look: Look, path: np.ndarray, widths: np.ndarray, folds: Image.Image
+    canvas: Canvas,
+    look: Look,
+    path: np.ndarray,
+    widths: np.ndarray,
+    cloth: Image.Image | Colour,
+    folds: Image.Image,
 ) -> Image.Image:
     """Fill one sleeve, with its stripes turned along the arm.
 
@@ -59,6 +73,8 @@ def sleeve_of_cloth(
     look : Look
     path, widths : (P, 2), (P,)
         Middle line and half widths, from ``sleeve_path``.
+    cloth : PIL.Image.Image or (int, int, int)
+        That of the body; stripes and checks are woven anew.
     folds : PIL.Image.Image
         From ``folds_of_cloth``.
 
@@ -72,9 +88,11 @@ def sleeve_of_cloth(
     if look.chance.happens("puffed", 0.12):
         x, y, r = *canvas.px(path[:1]), widths[0] * canvas.unit_px
         ImageDraw.Draw(mask).ellipse((x - r, y - r, x + r, y + r), fill=255)
-    run = path[-1] - path[0]
-    turn = look.tilt - math.atan2(run[0], run[1])
-    canvas.image.paste(weave(canvas, look.chance, look.colour, look.pattern, turn), mask=mask)
+    if look.pattern in ("Striped", "Checked"):
+        run = path[-1] - path[0]
+        turn = look.tilt - math.atan2(run[0], run[1])
+        cloth = weave(canvas, look.chance, look.colour, look.pattern, turn)
+    canvas.image.paste(cloth, mask=mask)
     shade_part(canvas, mask, folds, 0.16, 0.4)
     canvas.crease(outline[:n], 110, 0.05, 0.012)
     canvas.crease(outline[n:], 110, 0.05, 0.012)

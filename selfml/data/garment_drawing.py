@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageFilter
 from selfml.data import garment_details as details
 from selfml.data.garment_canvas import SUPERSAMPLING, Canvas, Chance
 from selfml.data.garment_cloth import body_of_cloth, folds_of_cloth, rib_edges, sleeve_of_cloth
+from selfml.data.garment_fabric import weave
 from selfml.data.garment_labels import ATTRIBUTES, CATEGORIES
 from selfml.data.garment_light import noise_field, weakened
 from selfml.data.garment_look import Look, choose_look
@@ -58,6 +59,7 @@ def draw_garment(
     canvas = Canvas(size_px, look.centre, look.unit, look.tilt)
     paint_background(canvas, look)
     _dress(canvas, look)
+    canvas.settle()
     occlude(canvas, look)
     return _photograph(canvas, chance, rng, size_px)
 
@@ -90,14 +92,15 @@ def _dress(canvas: Canvas, look: Look) -> None:
         for side in (0, 1):
             draw_arm(canvas, look, side)
     details.neck_opening(canvas, look)
-    cloth_mask = body_of_cloth(canvas, look, body)
+    cloth = weave(canvas, look.chance, look.colour, look.pattern, look.tilt)
+    folds = folds_of_cloth(canvas, look)
+    cloth_mask = body_of_cloth(canvas, look, body, cloth, folds)
     details.seam_waist(canvas, look)
     if look.opened:
         details.front_slit(canvas, look)
-    folds = folds_of_cloth(canvas, look) if sleeves else None
     for side, (path, widths) in enumerate(sleeves):
         draw_arm(canvas, look, side)
-        mask = sleeve_of_cloth(canvas, look, path, widths, folds)
+        mask = sleeve_of_cloth(canvas, look, path, widths, cloth, folds)
         cloth_mask = ImageChops.lighter(cloth_mask, mask)
     bomber = look.category == "jackets" and look.chance.happens("bomber", 0.25)
     if bomber or look.category == "knitwear":
@@ -114,11 +117,11 @@ def _photograph(
     canvas: Canvas, chance: Chance, rng: np.random.Generator, size_px: int
 ) -> np.ndarray:
     """Light the scene, bring it to its size and add what lens, sensor and file do to it."""
-    cloud = noise_field(chance, "light", "cloud", canvas.side_px, 12.0, hollows=True)
+    cloud = noise_field(chance, "light", "cloud", size_px, 12.0, hollows=True)
     light = weakened(cloud, chance.within("light depth", 0.05, 0.3))
-    shade = ImageChops.multiply(canvas.shade, light)
-    lit = ImageChops.multiply(canvas.image, Image.merge("RGB", (shade,) * 3))
-    small = lit.reduce(SUPERSAMPLING)
+    small = ImageChops.multiply(
+        canvas.image.reduce(SUPERSAMPLING), Image.merge("RGB", (light,) * 3)
+    )
     if chance.happens("blurry", 0.12):
         small = small.filter(ImageFilter.BoxBlur(chance.within("blur", 0.004, 0.010) * size_px))
     gain = chance.within("exposure", 0.92, 1.14)

@@ -10,6 +10,9 @@ from PIL import Image, ImageDraw
 
 from selfml.data.garment_canvas import Canvas, Chance, Colour
 
+Sprite = tuple[Image.Image | Colour, Image.Image]
+"""What to paste, and the L mask to paste it through."""
+
 FABRICS: tuple[Colour, ...] = (
     (28, 28, 32), (28, 28, 32), (38, 48, 84), (96, 98, 104), (158, 160, 164), (236, 234, 228),
     (240, 240, 240), (226, 212, 188), (190, 150, 104), (186, 40, 46), (112, 26, 44), (44, 112, 72),
@@ -135,30 +138,32 @@ def _checks(cloth: Image.Image, chance: Chance, colour: Colour, turn: float) -> 
             cloth.paste(third, mask=bands)
 
 
-def _flower(side_px: int, petal: Colour, heart: Colour, spin: float) -> Image.Image:
-    """Return an RGBA flower of five petals."""
-    sprite = Image.new("RGBA", (side_px, side_px), (*petal, 0))
-    pen = ImageDraw.Draw(sprite)
+def _flower(side_px: int, petal: Colour, heart: Colour, spin: float) -> Sprite:
+    """Return a flower of five petals and its mask."""
+    sprite = Image.new("RGB", (side_px, side_px), petal)
+    mask = Image.new("L", sprite.size)
+    pen, cut = ImageDraw.Draw(sprite), ImageDraw.Draw(mask)
     middle = side_px / 2
     for k in range(5):
         angle = spin + k * 2 * math.pi / 5
         x = middle + math.cos(angle) * side_px * 0.27
         y = middle + math.sin(angle) * side_px * 0.27
         r = side_px * 0.21
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
+        cut.ellipse((x - r, y - r, x + r, y + r), fill=255)
     r = side_px * 0.15
-    pen.ellipse((middle - r, middle - r, middle + r, middle + r), fill=(*heart, 255))
-    return sprite
+    for brush, fill in ((pen, heart), (cut, 255)):
+        brush.ellipse((middle - r, middle - r, middle + r, middle + r), fill=fill)
+    return sprite, mask
 
 
-def _leaf(side_px: int, green: Colour, spin: float) -> Image.Image:
-    """Return an RGBA leaf."""
-    sprite = Image.new("RGBA", (side_px, side_px), (*green, 0))
+def _leaf(side_px: int, green: Colour, spin: float) -> Sprite:
+    """Return a leaf and its mask."""
+    mask = Image.new("L", (side_px, side_px))
     tip = np.array(((0.5, 0.02), (0.75, 0.45), (0.5, 0.98), (0.25, 0.45))) - 0.5
     turn = np.array(((math.cos(spin), math.sin(spin)), (-math.sin(spin), math.cos(spin))))
     corners = ((tip @ turn + 0.5) * side_px).ravel().tolist()
-    ImageDraw.Draw(sprite).polygon(corners, fill=(*green, 255))
-    return sprite
+    ImageDraw.Draw(mask).polygon(corners, fill=255)
+    return green, mask
 
 
 def _scatter(cloth: Image.Image, chance: Chance, colour: Colour, pattern: str) -> None:
@@ -166,11 +171,10 @@ def _scatter(cloth: Image.Image, chance: Chance, colour: Colour, pattern: str) -
     spacing = chance.within("scatter spacing", 0.095, 0.16) * (0.7 if pattern == "Dots" else 1.0)
     size_px = max(4, round(spacing * chance.within("scatter size", 0.62, 0.92) * side))
     if pattern == "Dots":
-        dot = Image.new("RGBA", (size_px, size_px))
-        ink = contrasting(chance, "dot colour", colour, 60)
+        mask = Image.new("L", (size_px, size_px))
         inset = size_px * 0.24
-        ImageDraw.Draw(dot).ellipse((inset, inset, size_px - inset, size_px - inset), (*ink, 255))
-        sprites = [dot]
+        ImageDraw.Draw(mask).ellipse((inset, inset, size_px - inset, size_px - inset), 255)
+        sprites = [(contrasting(chance, "dot colour", colour, 60), mask)]
     else:
         spin = chance.within("flower spin", 0, math.pi)
         petals = [contrasting(chance, f"petal{k}", colour, 45) for k in range(2)]
@@ -184,5 +188,6 @@ def _scatter(cloth: Image.Image, chance: Chance, colour: Colour, pattern: str) -
         for column in range(n):
             x = (column + 0.5 * (row % 2) + shift[row, column, 0]) * spacing * side
             y = (row + shift[row, column, 1]) * spacing * side
-            sprite = sprites[(row * 2 + column) % len(sprites)]
-            cloth.paste(sprite, (round(x) - size_px // 2, round(y) - size_px // 2), sprite)
+            sprite, mask = sprites[(row * 2 + column) % len(sprites)]
+            left, top = round(x) - size_px // 2, round(y) - size_px // 2
+            cloth.paste(sprite, (left, top, left + mask.width, top + mask.height), mask)

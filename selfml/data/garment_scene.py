@@ -4,17 +4,20 @@ The mixture of scenes is our choice, after the product photographs of online sho
 """
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from selfml.data.garment_canvas import Canvas, Colour, mirrored, moved, ribbon, smooth
 from selfml.data.garment_fabric import FABRICS, brightness, dim, jitter, mix
-from selfml.data.garment_light import blurred, noise_field
+from selfml.data.garment_light import noise_field
 from selfml.data.garment_look import Look
 
 HAIR: tuple[Colour, ...] = (
     (28, 22, 20), (52, 34, 24), (92, 60, 38), (142, 98, 58), (206, 172, 112), (120, 52, 32),
     (150, 148, 146),
 )  # fmt: skip
+
+
+_ARM = (0.20, 0.197, 0.193, 0.19, 0.178, 0.165, 0.152, 0.135, 0.117, 0.10)
 
 
 def paint_background(canvas: Canvas, look: Look) -> None:
@@ -103,7 +106,12 @@ def cast_shadow(canvas: Canvas, look: Look, outline: np.ndarray) -> None:
     """Darken the background beside the garment, as a lamp would."""
     strength = round(look.chance.within("cast", 0, 128))
     shift = np.array((look.chance.within("cast u", -0.3, 0.3), 0.18))
-    soft = blurred(canvas.mask(outline + shift, level=strength), 0.22 * canvas.unit_px)
+    side = canvas.side_px // 4  # it is blurred anyway
+    mask = Image.new("L", (side, side))
+    flat = np.array(canvas.px(outline + shift)) * (side / canvas.side_px)
+    ImageDraw.Draw(mask).polygon(flat.tolist(), fill=strength)
+    soft = mask.filter(ImageFilter.BoxBlur(0.22 * canvas.unit * side))
+    soft = soft.resize(canvas.image.size, Image.Resampling.BILINEAR)
     canvas.image.paste((20, 20, 26), mask=soft)
 
 
@@ -216,8 +224,7 @@ def draw_arm(canvas: Canvas, look: Look, side: int) -> None:
         return
     shoulder, elbow, wrist = look.arms[side]
     path = smooth((shoulder - (0.0, 0.1), (shoulder + elbow) / 2, elbow, wrist), 3)
-    widths = np.interp(np.linspace(0, 1, len(path)), (0, 0.3, 0.66, 1), (0.20, 0.19, 0.15, 0.10))
-    outline = ribbon(path, widths)
+    outline = ribbon(path, _ARM)
     canvas.polygon(outline, look.body)
     canvas.disc((shoulder[0], shoulder[1] - 0.05), 0.2, look.body)
     along = (wrist - elbow) / np.linalg.norm(wrist - elbow)

@@ -5,6 +5,10 @@ import numpy as np
 from selfml.data.garment_canvas import mirrored, smooth
 from selfml.data.garment_look import Look
 
+_QUARTER = np.stack((np.cos(np.linspace(np.pi, np.pi / 2, 8)),
+                     np.sin(np.linspace(np.pi, np.pi / 2, 8))), axis=1)  # fmt: skip
+_HEM = np.stack((np.linspace(1, 0, 5)[1:], np.sin(np.linspace(0, np.pi / 2, 5)[1:])), axis=1)
+
 
 def neckline(look: Look) -> np.ndarray:
     """Return the front edge of the neck opening, left to right, (P, 2)."""
@@ -19,8 +23,7 @@ def neckline(look: Look) -> np.ndarray:
         return smooth(((-w, v + d), (-w * 0.5, v + d - 0.1), (0, v + d + dip),
                        (w * 0.5, v + d - 0.1), (w, v + d)))  # fmt: skip
     else:
-        angle = np.linspace(np.pi, np.pi / 2, 8)
-        left = np.stack((w * np.cos(angle), v + d * np.sin(angle)), axis=1)
+        left = _QUARTER * (w, d) + np.array((0.0, v))
     return np.concatenate((left, mirrored(left)[1:]))
 
 
@@ -55,9 +58,7 @@ def torso(look: Look) -> np.ndarray:
     else:
         right = np.concatenate(((((0.96 + 0.4 * (look.bust - 0.84)), 0.2),), side))
     sag = look.chance.within("hem sag", 0.04, 0.14) * (look.hem + 0.3)
-    half = np.stack((np.linspace(look.hem, 0, 5)[1:], np.linspace(0, 1, 5)[1:]), axis=1)
-    half[:, 1] = look.hem_v + sag * np.sin(half[:, 1] * np.pi / 2)
-    right = np.concatenate((right, half))
+    right = np.concatenate((right, _HEM * (look.hem, sag) + np.array((0.0, look.hem_v))))
     return np.concatenate((edge, right, mirrored(right)[1:]))
 
 
@@ -69,17 +70,15 @@ def sleeve_path(look: Look, side: int) -> tuple[np.ndarray, np.ndarray]:
     if look.sleeve == "short":
         reach = look.chance.within("short reach", 0.5, 0.85)
         end = shoulder + (elbow - shoulder) * reach
-        puff = look.chance.within("puff", 0.0, 0.1)
-        return np.stack((shoulder, (shoulder + end) / 2, end)), np.array((0.27, 0.31, 0.30)) + (
-            wide + puff
-        )
+        wide += look.chance.within("puff", 0.0, 0.1)
+        path = np.array((shoulder, (shoulder + end) / 2, end))
+        return path, np.array((0.27, 0.31, 0.30)) + wide
     reach = look.chance.within("long reach", 0.84, 1.0)
     end = elbow + (wrist - elbow) * reach
     bell = 0.2 if look.chance.happens("bell", 0.1) and look.category != "jackets" else 0.0
     path = smooth((shoulder, (shoulder + elbow) / 2, elbow, (elbow + end) / 2, end), 2)
-    base = np.interp(np.linspace(0, 1, len(path)), (0, 0.25, 0.55, 0.8, 1),
-                     (0.27, 0.28, 0.24, 0.21 + bell / 3, 0.19 + bell))  # fmt: skip
-    return path, base + wide
+    base = (0.27, 0.275, 0.28, 0.265, 0.25, 0.235, 0.22, 0.205 + bell / 3, 0.19 + bell)
+    return path, np.array(base) + wide
 
 
 def sleeve_cap(look: Look, outline: np.ndarray) -> np.ndarray:
@@ -88,4 +87,5 @@ def sleeve_cap(look: Look, outline: np.ndarray) -> np.ndarray:
     ends = (outline[0], outline[-1]) if abs(outline[0, 0]) > abs(outline[-1, 0]) else (
         outline[-1], outline[0])  # fmt: skip
     tip = 0.96 + 0.4 * (look.bust - 0.84)
-    return np.array(((0.66 * side, 0.1), (tip * side, 0.2), *ends))
+    inner = max(0.66, look.neck_half + 0.04)
+    return np.array(((inner * side, 0.1), (tip * side, 0.2), *ends))

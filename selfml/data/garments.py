@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +109,13 @@ def write_catalogue(
         In one line, for an argument out of its range or an ``out`` that is not empty.
     """
     out = Path(out)
+    _check(out, n_images, size_px, seed, clean_fraction, n_workers)
     n_clean = max(N_CLEAN_LEAST, round(clean_fraction * n_images))
-    _check(out, n_images, size_px, seed, clean_fraction, n_clean, extra_test, n_workers)
+    if not 0 <= extra_test <= n_images - n_clean:
+        raise ValueError(
+            f"extra_test must be from 0 to {n_images - n_clean} (the images that are not in the "
+            f"clean set), got {extra_test}: lower it or raise n_images"
+        )
     labels = draw_labels(n_images, seed)
     names = [_file_name(labels.category_index[i], i) for i in range(n_images)]
     for category in CATEGORIES:
@@ -128,14 +134,7 @@ def write_catalogue(
 
 
 def _check(
-    out: Path,
-    n_images: int,
-    size_px: int,
-    seed: int,
-    clean_fraction: float,
-    n_clean: int,
-    extra_test: int,
-    n_workers: int,
+    out: Path, n_images: int, size_px: int, seed: int, clean_fraction: float, n_workers: int
 ) -> None:
     """Refuse arguments out of range, each with its rule and the next step."""
     low, high = SIZE_RANGE_PX
@@ -152,11 +151,6 @@ def _check(
     if not 0 < clean_fraction <= 1:
         raise ValueError(
             f"clean_fraction must be above 0 and at most 1, got {clean_fraction}: try 0.05"
-        )
-    if not 0 <= extra_test <= n_images - n_clean:
-        raise ValueError(
-            f"extra_test must be from 0 to {n_images - n_clean} (the images that are not in the "
-            f"clean set), got {extra_test}: lower it or raise n_images"
         )
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}: choose 1 or more")
@@ -228,7 +222,8 @@ def _pool(n_workers: int) -> Iterator[Callable]:
     if n_workers == 1:
         yield map
         return
-    with ProcessPoolExecutor(n_workers) as pool:
+    # Fresh interpreters: a fork of a process that runs TensorFlow's threads may hang.
+    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
         yield pool.map
 
 
