@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import media, state
 from dashboard.figures.theme import RIGHT, TO_0, TO_1, WRONG
+from dashboard.frames.receipt_words import percent
 from dashboard.receipt_html import CSS as RECEIPT_CSS
 from dashboard.receipt_html import chip
 from selfml.run import Run
@@ -17,7 +18,7 @@ CSS = (
     RECEIPT_CSS
     + f"""
 <style>
-.fc-grid{{display:grid;gap:18px 14px;grid-template-columns:repeat(auto-fill,minmax(164px,1fr))}}
+.fc-grid{{display:grid;gap:18px 14px;grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
 @media (max-width:640px){{.fc-grid{{grid-template-columns:repeat(2,minmax(0,1fr));gap:14px 10px}}}}
 .fc-card{{color:inherit!important;text-decoration:none!important;display:block;border-radius:10px;
  font-size:.82rem;line-height:1.35;min-width:0}}
@@ -73,7 +74,7 @@ def _card(row: object, url: str, href: str) -> str:
         f'<a class="fc-card" href="{escape(href)}" target="_self">'
         f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
         f"<b>{escape(row.attribute)}</b>"
-        f'<div class="fc-row">{"".join(chips)}<span>{100 * row.confidence:.0f} %</span></div>'
+        f'<div class="fc-row">{"".join(chips)}<span>{percent(row.confidence)}</span></div>'
         f'<div class="fc-bar"><span style="width:{100 * row.label_score:.1f}%"></span></div>'
         f'<div class="fc-note">{"" if row.strict_agrees else "! "}{note}</div></a>'
     )

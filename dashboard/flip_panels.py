@@ -120,6 +120,8 @@ def _basis_images(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.Da
         + receipt_html.share_bar(atoms)
         + f'<div class="rc-meta">{escape(total)} (label score {of.label_score:.4f}; '
         f"among all verified images {100 * of.prior:.0f} %)</div>"
+        + receipt_html.atoms_table(of)
+        + f'<div class="rc-meta">{escape(receipt_html.from_score_to_log_odds(of))}</div>'
     )
 
 
@@ -144,8 +146,6 @@ def _evidence(of: Receipt, verdict: receipts.Verdict) -> None:
 
 
 def _in_figures(of: Receipt, atoms: pd.DataFrame) -> None:
-    st.subheader("The sum over the basis images", anchor=False)
-    st.html(receipt_html.atoms_table(of))
     st.caption(
         "Digits are rounded so that they add up as shown; the download has all of them. "
         "A basis image without a verified label counts as the attribute's prior."

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
 import pandas as pd
 
 from dashboard.figures.theme import NEUTRAL, RIGHT, TO_0, TO_1, WRONG
 from dashboard.frames.receipt import LABEL_WORDS, Verdict, shown_parts
-from selfml.flips import Receipt
+from dashboard.frames.receipt_words import percent
+from selfml.flips import Receipt, basis_logit
 
 COLOR = {1: TO_1, 0: TO_0, -1: NEUTRAL}
 SIGN = {1: "✓", 0: "✕", -1: "?"}
@@ -26,6 +28,7 @@ CSS = f"""
 .rc-head{{display:flex;gap:24px;flex-wrap:wrap;align-items:flex-start}}
 .rc-head>img{{width:min(280px,100%);aspect-ratio:1;object-fit:contain;border-radius:10px;
  background:#f4f1ec;border:3px solid {WRONG}}}
+.rc-blue>img{{border-color:#1f77c9!important}}
 .rc-head>div{{flex:1 1 340px;min-width:0}}
 .rc-head h2{{font-size:1.6rem;line-height:1.25;margin:0 0 8px;padding:0;overflow-wrap:anywhere}}
 .rc-words{{font-size:1.08rem;line-height:1.55;max-width:68ch;margin:14px 0;
@@ -51,6 +54,7 @@ CSS = f"""
 .rc-sum th:first-child,.rc-sum td:first-child{{text-align:left}}
 .rc-sum tr.total td{{font-weight:700;border-top:2px solid {NEUTRAL};border-bottom:0}}
 .rc-scroll{{overflow-x:auto}}
+.rc-narrow{{max-width:520px}}
 </style>
 """
 
@@ -71,7 +75,7 @@ def verdict_chips(receipt: Receipt, of: Verdict) -> str:
         done = ("Added", TO_1, "+") if of.corrected else ("Taken off", TO_0, "−")
     else:
         done = ("Kept", NEUTRAL, "=") if receipt.given >= 0 else ("Not given", NEUTRAL, "?")
-    chips = [chip(*done), chip(f"{100 * of.confidence:.0f} % sure", NEUTRAL, "◔")]
+    chips = [chip(*done), chip(f"{percent(of.confidence)} sure", NEUTRAL, "◔")]
     if receipt.strict_agrees:
         chips.append(chip("Basis images agree", RIGHT, "✓"))
     else:
@@ -181,6 +185,19 @@ def atoms_table(receipt: Receipt) -> str:
     return _table("sum-atoms", header, [*rows, total])
 
 
+def from_score_to_log_odds(receipt: Receipt) -> str:
+    """How the label score becomes the basis images' term, with this receipt's numbers."""
+    r = receipt
+    smoothed = (r.label_score + r.smoothing * r.prior) / (1 + r.smoothing)
+    odds = float(basis_logit(np.array(r.label_score), r.prior, r.smoothing))
+    return (
+        f"Into log-odds: ({r.label_score:.4f} + {r.smoothing:g} × {r.prior:.4f}) / "
+        f"{1 + r.smoothing:g} = {smoothed:.4f}, log-odds {odds:+.4f}; weighted by "
+        f"{r.basis_weight:.4g} in all evidence ({r.terms['basis']:+.4f}) and by "
+        f"{r.strict_basis_weight:.4g} alone ({r.strict_terms['basis']:+.4f})."
+    )
+
+
 def terms_table(terms: pd.DataFrame, name: str) -> str:
     """The log-odds terms and their sum; the digits shown add up."""
     parts = shown_parts(terms["value"].to_numpy())
@@ -211,4 +228,18 @@ def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequen
         f"{int(labels['flipped'].sum())} of {len(labels)} labels changed</div>"
         f'<div class="rc-scroll"><table class="rc-sum" data-testid="image-labels">'
         f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div></div></div>"
+    )
+
+
+def link_table(names: Sequence[str], counts: Sequence[int], hrefs: Sequence[str]) -> str:
+    """Flips by attribute; each name leads to its flips."""
+    rows = "".join(
+        f'<tr><td><a href="{escape(href)}" target="_self">{escape(name)}</a></td>'
+        f"<td>{count:,}</td></tr>"
+        for name, count, href in zip(names, counts, hrefs, strict=True)
+    )
+    return (
+        '<div class="rc-scroll rc-narrow"><table class="rc-sum"><thead><tr>'
+        '<th scope="col">Attribute</th><th scope="col">Flips</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )

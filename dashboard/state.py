@@ -47,6 +47,8 @@ class Selection:
         0 to 1.
     sort : str
         The view's own order; empty: its default.
+    part : str
+        Which part of a view that shows one at a time; empty: its first.
     page : int
         From 1.
     image, basis : int or None
@@ -68,6 +70,7 @@ class Selection:
     truth: str = "all"
     min_confidence: float = 0.0
     sort: str = ""
+    part: str = ""
     page: int = 1
     image: int | None = None
     flip: str = ""

@@ -1,8 +1,107 @@
-"""The basis view."""
+"""The basis view: the images that everything else is made of, and how well they cover it."""
 
+import pandas as pd
 import streamlit as st
 
-from dashboard import components
+from dashboard import basis_panels, components, load, state
+from dashboard.figures import basis as figures
+from dashboard.frames import basis as frames
+from selfml.run import Run
 
-run = components.run_or_stop()
-st.title("Basis")
+ATOMS_A_PAGE = 48
+VARIANCE = {
+    "r2": "This basis, as used",
+    "r2_hull": "Its best convex combination",
+    "r2_pca": "Bound: principal components",
+}
+
+
+def show_atoms(run: Run) -> None:
+    """The basis images in use, most used first; each opens its detail."""
+    atoms = load.frame(run, frames.atoms)
+    if atoms.empty:
+        components.empty_state(
+            "No basis image is in use", "No image has a coefficient above zero; train longer."
+        )
+        return
+    metrics = load.frame(run, frames.explained)
+    _figures_in_short(run, atoms, metrics)
+    st.subheader("Basis images in use", anchor=False)
+    start, stop = components.pager(len(atoms), ATOMS_A_PAGE, noun="basis images")
+    page = atoms.iloc[start:stop]
+    captions = [
+        f"{a.usage:,} images, {100 * a.share:.1f} %\n{a.n_yes} labels, "
+        f"{'nearest' if a.label_source == 'nearest_clean' else 'checked'}"
+        for a in page.itertuples()
+    ]
+    hrefs = [state.link("basis", basis=int(k)) for k in page["basis_index"]]
+    badges = [str(k) for k in page["basis_index"]]
+    components.image_grid(run, page["image_index"], captions, hrefs, 120, badges)
+    components.download_csv(atoms, "basis")
+    with st.expander("How few carry how much"):
+        alt = "Cumulated share of all coefficients over the basis images, most used first"
+        components.show_figure(figures.mass(atoms), "basis-mass", alt=alt)
+
+
+def _figures_in_short(run: Run, atoms: pd.DataFrame, metrics: dict[str, float]) -> None:
+    items = [
+        ("In use", f"{len(atoms):,} of {int(run.info['n_atoms']):,}",
+         "Basis images with a coefficient above zero in at least one image"),
+        ("Carry 95 %", f"{frames.n_holding(atoms):,}",
+         "The most used ones that together hold 95 % of all coefficients"),
+        ("Made of themselves", f"{100 * atoms['self_coefficient'].mean():.0f} %",
+         "Mean share of a basis image in its own reconstruction (paper, Fig. 3b)"),
+    ]  # fmt: skip
+    if "r2" in metrics:
+        items.append(
+            ("Explained variance", f"{metrics['r2']:.1f} %", "Of the features, by this basis")
+        )
+    components.metric_row(items)
+
+
+def show_labels(run: Run) -> None:
+    """Which attributes the basis can speak about."""
+    st.subheader("Attributes the basis covers", anchor=False)
+    coverage = load.frame(run, frames.coverage)
+    bare = coverage[coverage["n_yes"] == 0]["attribute"].tolist()
+    if bare:
+        st.text(f"No basis image has: {', '.join(bare)}. Flips to these rest on other evidence.")
+    else:
+        st.caption("Every attribute has at least one basis image. Blue: yes, orange: no.")
+    matrix = load.frame(run, frames.label_matrix)
+    alt = "Verified labels of the basis images: attributes by basis images"
+    components.show_figure(figures.coverage(matrix), "basis-coverage", alt=alt)
+    components.download_csv(coverage, "basis-coverage")
+
+
+def show_coverage(run: Run) -> None:
+    """How well the basis covers the images in feature space."""
+    st.subheader("How well the basis covers the images", anchor=False)
+    metrics = load.frame(run, frames.explained)
+    values = pd.DataFrame(
+        [(VARIANCE[k], metrics[k]) for k in VARIANCE if k in metrics], columns=["name", "value"]
+    )
+    alt = "Explained variance of the features by the basis and its bounds"
+    components.show_figure(figures.explained_variance(values), "basis-r2", alt=alt)
+    left, right = st.columns(2, gap="large")
+    with left:
+        bins = load.frame(run, frames.hull_bins)
+        alt = "Number of images by distance to the convex hull of the basis"
+        components.show_figure(figures.hull_histogram(bins), "basis-hull", alt=alt)
+    with right:
+        points = load.frame(run, frames.hull_by_category)
+        alt = "Distance to the convex hull of the basis by category"
+        components.show_figure(figures.hull_by_category(points), "basis-categories", alt=alt)
+        components.download_csv(points, "hull-distance-by-category")
+
+
+run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
+selection = state.read()
+st.title("Basis", anchor=False)
+if selection.basis is not None:
+    basis_panels.show_atom(run, selection.basis)
+else:
+    show_atoms(run)
+    show_labels(run)
+    show_coverage(run)
+    basis_panels.show_worst(run, selection.category or None)

@@ -18,7 +18,7 @@ def choose(run: Run) -> None:
     row = st.container(horizontal=True, vertical_alignment="bottom")
     row.selectbox(
         "Attribute", [None, *names], format_func=lambda j: "All" if j is None else names[j],
-        width=260, **state.bind("attribute", [None, *names]),
+        width=260, placeholder="All", **state.bind("attribute", [None, *names]),
     )  # fmt: skip
     categories = ["", *load.frame(run, frames.categories)]
     row.selectbox(
