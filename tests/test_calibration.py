@@ -1,0 +1,232 @@
+"""Platt scaling, calibration error, and the promise of the auto-accept threshold, simulated."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression
+
+from selfml import calibration as cal
+
+
+def platt_case(n=400, slopes=(0.5, 1.0, 2.0), intercepts=(0.5, 0.0, -1.0), seed=0):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(0, 2, (n, len(slopes)))
+    return z, (rng.random(z.shape) < expit(z * slopes + intercepts)).astype(np.int8)
+
+
+# --------------------------------------------------------------------------------------- Platt
+def test_platt_without_a_prior_is_logistic_regression():
+    z, y = platt_case()
+    y[:50, 1] = -1
+    slope, intercept = cal.fit_platt(z, y, prior_strength=1e-8)
+    for j in range(3):
+        known = y[:, j] >= 0
+        reference = LogisticRegression(C=np.inf, tol=1e-10).fit(z[known, j : j + 1], y[known, j])
+        assert slope[j] == pytest.approx(reference.coef_[0, 0], rel=1e-4)
+        assert intercept[j] == pytest.approx(reference.intercept_[0], rel=1e-3, abs=1e-4)
+
+
+def test_platt_minimises_what_its_notes_say():
+    z, y = platt_case(n=60)
+    slope, intercept = cal.fit_platt(z, y, prior_strength=7.0)
+    s2 = np.var(z)
+
+    def loss(line, zj, yj, centre, strength):
+        t = line[0] * zj + line[1]
+        away = s2 * (line[0] - centre[0]) ** 2 + (line[1] - centre[1]) ** 2
+        return (np.logaddexp(0, t) - yj * t).sum() + strength / 2 * away
+
+    shared = minimize(loss, [1, 0], args=(z.ravel(), y.ravel(), (1, 0), 1.0), tol=1e-12).x
+    for j in range(3):
+        best = minimize(loss, shared, args=(z[:, j], y[:, j], shared, 7.0), tol=1e-12).x
+        assert_allclose([slope[j], intercept[j]], best, atol=1e-4)
+
+
+def test_platt_draws_rare_attributes_to_the_shared_line_and_leaves_common_ones():
+    z, y = platt_case(n=3000, slopes=(1.0, 1.0, 3.0, 1.0), intercepts=(0.0, 0.0, 1.0, 0.0))
+    y[6:, 3] = -1  # six examples
+    y[:, 1] = -1  # none at all
+    y[:6, 3] = z[:6, 3] > 0  # separable: unshrunk, the slope has no bound
+    slope, _ = cal.fit_platt(z, y)
+    alone, _ = cal.fit_platt(z, y, prior_strength=1e-6)
+    assert abs(slope[3] - slope[1]) < 1 < alone[3] - slope[1]
+    assert slope[2] == pytest.approx(3, abs=0.4)
+    stronger, _ = cal.fit_platt(z, y, prior_strength=1e6)
+    assert_allclose(stronger, stronger[1], atol=0.02)
+
+
+def test_platt_mask_and_blanks_leave_cells_out():
+    z, y = platt_case()
+    mask = np.random.default_rng(1).random(z.shape) < 0.6
+    expected = cal.fit_platt(z, np.where(mask, y, -1))
+    assert_allclose(cal.fit_platt(z, y, mask), expected)
+    assert_allclose(cal.fit_platt(np.where(mask, z, np.nan), y, mask), expected)
+    assert not np.allclose(cal.fit_platt(z, y), expected)
+
+
+def test_platt_scales_with_the_logits_and_undoes_overconfidence():
+    z, y = platt_case(n=2000)
+    slope, intercept = cal.fit_platt(z, y)
+    sharper, same = cal.fit_platt(10 * z, y)
+    assert_allclose(sharper, slope / 10, rtol=0.02)
+    assert_allclose(same, intercept, atol=0.02)
+    before = cal.expected_calibration_error(expit(10 * z), y)
+    after = cal.expected_calibration_error(cal.apply_platt(10 * z, sharper, same), y)
+    assert after < 0.03 < before
+
+
+def test_platt_never_turns_an_attribute_round():
+    z, y = platt_case(slopes=(1.0, -2.0), intercepts=(0.0, 0.0))
+    slope, intercept = cal.fit_platt(z, y)
+    assert slope[1] == 0
+    assert expit(intercept[1]) == pytest.approx(y[:, 1].mean(), abs=0.02)
+    assert slope[0] > 0.3
+
+
+def test_platt_survives_extremes_and_no_data():
+    slope, intercept = cal.fit_platt(np.zeros((0, 2)), np.zeros((0, 2), int))
+    assert_allclose([slope, intercept], [[1, 1], [0, 0]])
+    z = np.array([[1e4, -1e4], [-1e4, 1e4], [5e3, 0.0]])
+    slope, intercept = cal.fit_platt(z, z > 0)
+    assert np.isfinite([slope, intercept]).all()
+    slope, _ = cal.fit_platt(np.zeros((5, 1)), np.ones((5, 1), int))
+    assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "says"),
+    [
+        ((np.zeros((2, 2)), np.zeros((2, 3), int)), {}, "alike"),
+        ((np.zeros((2, 2)), np.full((2, 2), 3)), {}, "0, 1 and -1"),
+        ((np.full((2, 2), np.nan), np.zeros((2, 2), int)), {}, "finite"),
+        ((np.zeros((2, 2)), np.zeros((2, 2), int)), {"prior_strength": 0}, "prior_strength"),
+    ],
+)
+def test_platt_refuses(arguments, settings, says):
+    with pytest.raises(ValueError, match=says):
+        cal.fit_platt(*arguments, **settings)
+
+
+# --------------------------------------------------------------------------------- reliability
+def test_reliability_by_hand():
+    p = np.array([[0.0, 0.1, 0.25], [0.6, 1.0, 0.9]])
+    y = np.array([[0, 1, -1], [1, 1, 0]])
+    table = cal.reliability_table(p, y, n_bins=2)
+    assert table["count"].tolist() == [2, 3]
+    assert_allclose(table["mean_probability"], [0.05, 2.5 / 3])
+    assert_allclose(table["observed_fraction"], [0.5, 2 / 3])
+    # (2 * .45 + 3 * (2.5 - 2) / 3) / 5
+    assert cal.expected_calibration_error(p, y, n_bins=2) == pytest.approx(1.4 / 5)
+
+
+def test_reliability_edges_empty_bins_and_no_labels():
+    table = cal.reliability_table([0.5, 1.0], [1, 1], n_bins=4)
+    assert table["count"].tolist() == [0, 0, 1, 1]
+    assert table["mean_probability"].isna().tolist() == [True, True, False, False]
+    assert_allclose(table["bin_low"], [0, 0.25, 0.5, 0.75])
+    assert np.isnan(cal.expected_calibration_error([0.5], [-1]))
+
+
+@pytest.mark.parametrize(
+    ("p", "y", "n_bins", "says"),
+    [([1.5], [1], 5, r"0\.\.1"), ([0.5], [1, 0], 5, "shape"), ([0.5], [1], 0, "n_bins")],
+)
+def test_reliability_refuses(p, y, n_bins, says):
+    with pytest.raises(ValueError, match=says):
+        cal.reliability_table(p, y, n_bins=n_bins)
+
+
+# --------------------------------------------------------------------------------- auto-accept
+def test_lower_bound_is_exact():
+    # all of n right: bound = .05 ** (1/n), which passes .95 at n = 59
+    assert_allclose(cal.precision_lower_bound([58, 59], [58, 59]), 0.05 ** (1 / np.array([58, 59])))
+    assert cal.precision_lower_bound(0, 10) == 0
+    bound = cal.precision_lower_bound(90, 100)
+    assert binom.sf(89, 100, bound) == pytest.approx(0.05)
+
+
+def test_threshold_by_hand():
+    # 100 flips at .97 all right; 100 at .85 with 20 wrong; 100 at .6 all right again
+    confidence = np.repeat([0.97, 0.85, 0.6], 100)
+    correct = np.ones(300, bool)
+    correct[100:120] = False
+    settings = {"grid": [0.5, 0.8, 0.95]}
+    assert cal.auto_accept_threshold(confidence, correct, **settings) == 0.95
+    # a lower target lets all in: 280 of 300 is a bound of .904
+    assert cal.auto_accept_threshold(confidence, correct, precision=0.85, **settings) == 0.5
+    # 180 of 200 (bound .858) fails .88 at .8, so .5 is not reached though 280 of 300 would pass
+    assert cal.auto_accept_threshold(confidence, correct, precision=0.88, **settings) == 0.95
+    # a larger count to start from skips .95 and then nothing is proven
+    assert cal.auto_accept_threshold(confidence, correct, min_count=150, **settings) is None
+
+
+def test_no_guarantee_from_too_few_or_none():
+    assert cal.auto_accept_threshold(np.full(58, 0.99), np.ones(58), min_count=1) is None
+    assert cal.auto_accept_threshold(np.full(59, 0.9991), np.ones(59), min_count=1) == 0.5
+    assert cal.auto_accept_threshold([], []) is None
+    assert cal.auto_accept_threshold(np.full(500, 0.3), np.ones(500)) is None  # below the grid
+
+
+@pytest.mark.parametrize(
+    ("confidence", "correct", "settings", "says"),
+    [
+        ([0.5], [1, 0], {}, "alike"),
+        ([np.nan], [1], {}, "finite"),
+        ([0.5], [2], {}, "true or false"),
+        ([0.5], [1], {"precision": 1.0}, "precision"),
+        ([0.5], [1], {"min_count": 0}, "min_count"),
+    ],
+)
+def test_threshold_refuses(confidence, correct, settings, says):
+    with pytest.raises(ValueError, match=says):
+        cal.auto_accept_threshold(confidence, correct, **settings)
+
+
+def simulate(true_precision, n_flips, resamples=400, seed=0):
+    """Draw flips with uniform confidence; return thresholds and how often the promise broke."""
+    rng = np.random.default_rng(seed)
+    confidence = rng.uniform(0.5, 1, (resamples, n_flips))
+    correct = rng.random(confidence.shape) < true_precision(confidence)
+    thresholds = [cal.auto_accept_threshold(c, r) for c, r in zip(confidence, correct, strict=True)]
+    population = np.linspace(0.5, 1, 20_001)
+    precision_above = np.cumsum(true_precision(population)[::-1])[::-1] / np.arange(20_001, 0, -1)
+    broken = [
+        t is not None and precision_above[np.searchsorted(population, t)] < 0.95 for t in thresholds
+    ]
+    return thresholds, float(np.mean(broken))
+
+
+# 5 % and three standard deviations of 400 draws: .05 + 3 * sqrt(.05 * .95 / 400) = .083
+@pytest.mark.parametrize(
+    ("true_precision", "n_flips"),
+    [
+        (lambda c: np.full_like(c, 0.949), 600),  # never good enough, by a hair
+        (lambda c: np.full_like(c, 0.949), 3000),
+        (lambda c: 0.8 + 0.3 * (c - 0.5) / 0.5 * 0.65, 800),  # crosses .95 on the way down
+        (lambda c: np.where(c > 0.8, 1.0, 0.88), 800),  # perfect, then a cliff
+    ],
+    ids=["flat", "flat, many", "slope", "cliff"],
+)
+def test_promise_is_kept(true_precision, n_flips):
+    _, broken = simulate(true_precision, n_flips)
+    assert broken <= 0.083
+
+
+def test_simulation_can_catch_a_broken_promise(monkeypatch):
+    # trusting the observed precision instead of its bound breaks the promise far too often
+    monkeypatch.setattr(
+        cal, "precision_lower_bound", lambda k, n, confidence_level: k / np.maximum(n, 1)
+    )
+    _, broken = simulate(lambda c: np.full_like(c, 0.949), 600)
+    assert broken > 0.2
+
+
+def test_threshold_is_useful_where_flips_are_good():
+    thresholds, broken = simulate(lambda c: np.where(c > 0.75, 0.99, 0.6), 1500)
+    found = [t for t in thresholds if t is not None]
+    assert len(found) / len(thresholds) > 0.6
+    assert np.median(found) < 0.8
+    assert broken <= 0.083
