@@ -179,7 +179,9 @@ def ribs(canvas: Canvas, look: Look, edges: list[np.ndarray]) -> None:
 def close_front(canvas: Canvas, look: Look) -> None:
     """Draw the zip or the buttons down the front."""
     top = look.neck_v + look.neck_depth
-    if look.neck == "high":
+    if look.has("Hooded"):
+        top = max(top, 0.35)
+    elif look.neck == "high":
         top = -0.2 if look.has("Zip Closure") else 0.1
     bottom = look.hem_v + 0.06
     if look.category == "dresses":

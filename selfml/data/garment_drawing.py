@@ -18,8 +18,9 @@ from selfml.data.garment_labels import ATTRIBUTES, CATEGORIES
 from selfml.data.garment_light import noise_field, weakened
 from selfml.data.garment_look import Look, choose_look
 from selfml.data.garment_occasion import draw_occasion
-from selfml.data.garment_scene import cast_shadow, draw_arm, draw_body, occlude, paint_background
+from selfml.data.garment_scene import cast_shadow, occlude, paint_background
 from selfml.data.garment_shapes import sleeve_path, torso
+from selfml.data.garment_wearer import draw_arm, draw_body
 
 SIZE_RANGE_PX = (32, 224)
 
@@ -35,7 +36,8 @@ def draw_garment(
         One of ``CATEGORIES``.
     attributes : iterable of str
         What the garment has, from ``ATTRIBUTES``. Of attributes that exclude each other (two
-        sleeve lengths) the first in the order of ``ATTRIBUTES`` is drawn.
+        sleeve lengths) the first in the order of ``ATTRIBUTES`` is drawn; without a sleeve length
+        the garment is drawn sleeveless.
     rng : numpy.random.Generator
         Decides everything else. With equal generators, two pictures differ only in the attributes
         (and in the shape, if a longer garment has to be shown from further away).
