@@ -7,6 +7,8 @@ around the view that is open.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from dashboard import components, load, media, state
@@ -51,7 +53,7 @@ def _sidebar(pages: list[st.Page]) -> None:
 
 def main() -> None:
     """Draw the frame and the view that is open."""
-    st.set_page_config("SELF-ML", ":material/styler:", layout="wide")
+    st.set_page_config("SELF-ML", str(Path(__file__).with_name("icon.svg")), layout="wide")
     st.html(components.CSS)
     pages = [
         st.Page(path, title=title, icon=icon, default=i == 0)

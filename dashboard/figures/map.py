@@ -22,8 +22,8 @@ FIXED = {
     "label added": theme.TO_1,
     "label removed": theme.TO_0,
     "no flips": theme.NEUTRAL,
-    "1 flip": theme.CATEGORICAL[7],
-    "2 flips": theme.CATEGORICAL[4],
+    "1 flip": theme.CATEGORICAL[6],
+    "2 flips": theme.CATEGORICAL[3],
     "3 or more flips": theme.CATEGORICAL[1],
 }
 
@@ -107,11 +107,14 @@ def scatter(
         y_title=f"{map_name}, second axis (no unit)",
         height_px=HEIGHT_PX,
     )
-    figure.update_layout(dragmode="lasso", hovermode="closest", selectionrevision="fixed")
-    figure.update_xaxes(zeroline=False, showgrid=False, showticklabels=False)
-    figure.update_yaxes(
-        zeroline=False, showgrid=False, showticklabels=False, scaleanchor="x", scaleratio=1
+    figure.update_layout(
+        dragmode="lasso",
+        hovermode="closest",
+        selectionrevision="fixed",
+        modebar_orientation="v",
     )
+    figure.update_xaxes(zeroline=False, showgrid=False, showticklabels=False)
+    figure.update_yaxes(zeroline=False, showgrid=False, showticklabels=False)
     return figure if len(points) else theme.note(figure, "No images to show here")
 
 
@@ -130,6 +133,20 @@ def _add_groups(
             figure.add_trace(_trace(rows, name, marker, theme.plain(name)))
 
 
+def with_selections(figure: go.Figure, polygons: Sequence[np.ndarray]) -> go.Figure:
+    """A copy in which these polygons, (V, 2) in map units, are drawn and selected."""
+    drawn = [
+        {
+            "type": "path",
+            "path": "M" + "L".join(f"{x:.6g},{y:.6g}" for x, y in corners) + "Z",
+            "xref": "x",
+            "yref": "y",
+        }
+        for corners in polygons
+    ]
+    return go.Figure(figure).update_layout(selections=drawn) if drawn else figure
+
+
 def _add_hulls(
     figure: go.Figure, hulls: Mapping[str, np.ndarray], color_of: Mapping[str, str]
 ) -> None:
@@ -140,7 +157,7 @@ def _add_hulls(
                 x=ring[:, 0],
                 y=ring[:, 1],
                 mode="lines",
-                line={"color": color_of.get(name, theme.BASIS), "width": 1.6, "dash": "dot"},
+                line={"color": color_of.get(name, theme.BASIS), "width": 2.5, "dash": "dot"},
                 name="Hull of the basis",
                 legendgroup="hull",
                 showlegend=i == 0,

@@ -17,7 +17,6 @@ CATEGORICAL = (
     "#1f77c9",  # blue
     "#d1690b",  # orange
     "#0f9676",  # green
-    "#c54fa0",  # magenta
     "#8f7d12",  # olive
     "#7a6fe0",  # violet
     "#cf4a4a",  # red
@@ -30,9 +29,9 @@ GIVEN = NEUTRAL  # the labels as the shop gave them
 CORRECTED = CATEGORICAL[0]
 TO_1 = CATEGORICAL[0]  # a label added
 TO_0 = CATEGORICAL[1]  # a label taken away
-BASIS = CATEGORICAL[3]  # magenta, as in the paper's figure 3
+BASIS = "#d0359b"  # magenta, as in the paper's figure 3, and no colour of a category
 RIGHT = CATEGORICAL[2]
-WRONG = CATEGORICAL[6]
+WRONG = CATEGORICAL[5]
 METHOD = {"baseline_0": NEUTRAL, "baseline_1": CATEGORICAL[1], "self_ml": CATEGORICAL[0]}
 METHOD_NAME = {"baseline_0": "Baseline 0", "baseline_1": "Baseline 1", "self_ml": "SELF-ML"}
 

@@ -187,7 +187,8 @@ def hull(x: np.ndarray, y: np.ndarray) -> Polygon:
 
 def hulls(basis: pd.DataFrame, by_category: bool) -> dict[str, Polygon]:
     """The hull of the basis images, one in all (named ``""``) or one a category."""
-    groups = basis.groupby("category") if by_category else [("", basis)]
+    known = basis[basis["category"] != NO_CATEGORY]
+    groups = known.groupby("category") if by_category else [("", basis)]
     found = {str(name): hull(part["x"], part["y"]) for name, part in groups}
     return {name: corners for name, corners in found.items() if len(corners)}
 

@@ -15,8 +15,7 @@ from dashboard.frames import map as frames
 from dashboard.state import Selection
 from selfml.run import Run
 
-PAGE_SIZE = 24
-CHART = "map"
+PAGE_SIZE = 12
 
 
 def _figure(run: Run, kind: str, color: str, attribute: int | None, category: str) -> go.Figure:
@@ -61,13 +60,34 @@ def _choices(run: Run, categories: Sequence[str]) -> tuple[str, int | None, str]
     return color, attribute, category or ""
 
 
+def _chart_key() -> str:
+    """Changes when the selection is cleared, which makes the browser start over."""
+    return f"map-{st.session_state.get('map_turn', 0)}"
+
+
+def _clear() -> None:
+    st.session_state["map_turn"] = st.session_state.get("map_turn", 0) + 1
+    st.session_state.pop("map_drawn", None)
+    state.update(area="", image=None, page=1)
+
+
 def _remember() -> None:
     """Write what was drawn into the address, so that it can be shared."""
-    event = st.session_state[CHART]["selection"]
+    event = st.session_state[_chart_key()]["selection"]
     polygons = frames.polygons_of_event(event)
     clicked = [p.get("customdata") for p in event["points"]] if not polygons else []
     image = np.ravel(clicked[0])[0] if clicked and clicked[0] is not None else None
     state.update(area=frames.as_text(polygons), image=None if image is None else int(image), page=1)
+
+
+def _drawn_before(figure: tuple, selection: Selection) -> list[frames.Polygon]:
+    """The selection to draw into a figure that the browser has not shown yet.
+
+    It must stay the same as long as the figure does, or the browser would start over.
+    """
+    if st.session_state.get("map_drawn", (None,))[0] != figure:
+        st.session_state["map_drawn"] = (figure, selection.area)
+    return frames.from_text(st.session_state["map_drawn"][1])
 
 
 def _captions(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> list[str]:
@@ -93,26 +113,32 @@ def _grid(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> None:
     )
 
 
+def _heading(title: str, hint: str, *, clear: bool = True) -> None:
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.subheader(title)
+    if clear:
+        row.button("Clear", icon=":material/close:", type="tertiary", on_click=_clear)
+    st.caption(hint)
+
+
 def _chosen(run: Run, points: pd.DataFrame, selection: Selection) -> None:
     """The pictures beside the map."""
     polygons = frames.from_text(selection.area)
     if polygons:
         chosen = frames.selected(points, polygons)
-        st.subheader(f"{len(chosen):,} images in your selection")
-        if not len(chosen):
-            st.caption("No image lies there. Draw around some points.")
-            return
-        st.caption("Most flips first. Click an image to see why its labels are flipped.")
+        hint = "Most flips first. Click an image to see why its labels are flipped."
+        hint = hint if len(chosen) else "No image lies there. Draw around some points."
+        _heading(f"{len(chosen):,} images in your selection", hint)
     elif selection.image is not None and (points["image_index"] == selection.image).any():
         chosen = np.array([selection.image])
-        st.subheader("The image you clicked")
-        st.caption("Click it to see why its labels are flipped.")
+        _heading("The image you clicked", "Click it to see why its labels are flipped.")
     else:
         order = points.sort_values(["n_flips", "image_index"], ascending=[False, True])
         chosen = order["image_index"].to_numpy()[:PAGE_SIZE]
-        st.subheader("Images with the most flips")
-        st.caption("Draw around points in the map to see those images here instead.")
-    _grid(run, points, chosen)
+        hint = "Draw around points in the map to see those images here instead."
+        _heading("Images with the most flips", hint, clear=False)
+    if len(chosen):
+        _grid(run, points, chosen)
 
 
 def _about(run: Run, points: pd.DataFrame, kind: str, category: str, by_category: bool) -> None:
@@ -144,9 +170,11 @@ def show() -> None:
         return
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        figure = load.frame(run, _figure, selection.map, color, attribute, category)
+        drawn = (selection.map, color, attribute, category)
+        figure = load.frame(run, _figure, *drawn)
+        figure = figures.with_selections(figure, _drawn_before((run.path.name, *drawn), selection))
         st.plotly_chart(
-            figure, key=CHART, theme="streamlit", on_select=_remember,
+            figure, key=_chart_key(), theme="streamlit", on_select=_remember,
             selection_mode=("points", "box", "lasso"), config=components.figure_config("map"),
             alt="Map of all images; images made of the same basis images lie near each other",
         )  # fmt: skip
