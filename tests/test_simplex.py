@@ -187,6 +187,7 @@ def test_hull_answer_does_not_depend_on_batch_or_origin():
         assert_allclose(other.hull_distance, whole.hull_distance, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_hull_of_a_real_size_meets_its_tolerance():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(1400, 500)) * np.arange(1, 501) ** -0.7
