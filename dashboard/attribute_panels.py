@@ -26,7 +26,6 @@ def show_one(run: Run, attribute_index: int) -> None:
     row = counts[counts["attribute_index"] == attribute_index].iloc[0]
     gains = load.frame(run, frames.gains)
     gain = gains[gains["attribute_index"] == attribute_index]
-    st.html(receipt_html.CSS + f'<div class="rc-head"><h2>{escape(row["attribute"])}</h2></div>')
     components.metric_row(_figures(row, gain))
     n_flips = int(row["to_1"] + row["to_0"])
     if not n_flips:
@@ -51,7 +50,7 @@ def _figures(row: pd.Series, gain: pd.DataFrame) -> list[tuple[str, ...]]:
         ("Taken off", f"{row['to_0']:,}", "Labels flipped to 0"),
         ("Flips that are right", _percent(row["precision"]),
          f"{row['right']:,} of {row['judged']:,} whose verified label is known"),
-        ("Wrong labels found", _percent(row["recall"]),
+        ("Errors found", _percent(row["recall"]),
          f"{row['right']:,} of {row['errors']:,} labels known to be wrong"),
         ("Listed as given", _percent(row["prevalence_given"]), "Share of the known labels"),
         ("Corrected", _percent(row["prevalence_corrected"]), "Share of the known labels"),
@@ -59,7 +58,7 @@ def _figures(row: pd.Series, gain: pd.DataFrame) -> list[tuple[str, ...]]:
     if len(gain):
         one = gain.iloc[0]
         interval = f"95 %: {one['low']:+.1f} to {one['high']:+.1f}; {one['support']:,} test images"
-        items.insert(0, ("AP gain", f"{one['gain']:+.1f} points", interval))
+        items.insert(0, ("AP gain (points)", f"{one['gain']:+.1f}", interval))
     return items
 
 

@@ -67,14 +67,14 @@ def _card(row: object, url: str, href: str) -> str:
     if row.truth >= 0:
         right = row.truth == row.corrected
         chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
-    has = f"{100 * row.label_score:.0f} % of its basis images have it"
-    note = has if row.strict_agrees else f"{has}; alone they disagree"
+    has = f"basis images: {100 * row.label_score:.0f} % have it"
+    note = has if row.strict_agrees else f"{has}, alone they disagree"
     alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"
     return (
         f'<a class="fc-card" href="{escape(href)}" target="_self">'
         f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
         f"<b>{escape(row.attribute)}</b>"
-        f'<div class="fc-row">{"".join(chips)}<span>{percent(row.confidence)}</span></div>'
+        f'<div class="fc-row"><span>{percent(row.confidence)}</span>{"".join(chips)}</div>'
         f'<div class="fc-bar"><span style="width:{100 * row.label_score:.1f}%"></span></div>'
         f'<div class="fc-note">{"" if row.strict_agrees else "! "}{note}</div></a>'
     )

@@ -34,7 +34,7 @@ CSS = f"""
 .rc-words{{font-size:1.08rem;line-height:1.55;max-width:68ch;margin:14px 0;
  overflow-wrap:anywhere}}
 .rc-words b{{font-weight:600}}
-.rc-meta{{font-size:.84rem;opacity:.75;overflow-wrap:anywhere}}
+.rc-meta{{font-size:.84rem;opacity:.75;margin-top:10px;overflow-wrap:anywhere}}
 .rc-strip{{display:flex;gap:12px;overflow-x:auto;padding:2px 2px 10px}}
 .rc-card{{flex:0 0 138px;font-size:.82rem;line-height:1.4;margin:0}}
 .rc-card a{{color:inherit!important;text-decoration:none;display:block}}
@@ -51,8 +51,13 @@ CSS = f"""
 .rc-sum{{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;width:100%}}
 .rc-sum th,.rc-sum td{{padding:5px 10px;text-align:right;
  border-bottom:1px solid rgba(128,134,146,.25)}}
-.rc-sum th:first-child,.rc-sum td:first-child{{text-align:left}}
+.rc-sum td{{white-space:nowrap}}
+.rc-sum th:first-child,.rc-sum td:first-child{{text-align:left;white-space:normal;
+ min-width:110px}}
 .rc-sum tr.total td{{font-weight:700;border-top:2px solid {NEUTRAL};border-bottom:0}}
+.rc-sum a{{color:inherit!important;text-decoration:underline;text-decoration-color:#1f77c9;
+ text-decoration-thickness:2px;text-underline-offset:3px;overflow-wrap:anywhere}}
+.rc-sum a:hover,.rc-sum a:focus-visible{{background:#1f77c933}}
 .rc-scroll{{overflow-x:auto}}
 .rc-narrow{{max-width:520px}}
 </style>

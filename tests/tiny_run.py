@@ -256,7 +256,9 @@ def _metrics(world: _World, corrected: np.ndarray, flips: pd.DataFrame) -> pd.Da
         "atoms_used": (len(world.atoms) - 1.0, "basis images with a coefficient above .05"),
         "nonzeros_per_image": (float(counts.mean()), "basis images an image is made of"),
         "self_coefficient": (0.9, "mean share of a basis image in itself"),
-        "r2": (0.81, "share of the variance of the features that the basis explains"),
+        "r2": (81.0, "explained variance of the features by the reconstruction, in %"),
+        "r2_hull": (84.0, "explained variance by the best convex combination, in %"),
+        "r2_pca": (88.0, "explained variance by as many principal components less one, in %"),
     }
     rows += [("self_ml", name, value, text) for name, (value, text) in own.items()]
     return pd.DataFrame(rows, columns=["method", "metric", "value", "definition"])

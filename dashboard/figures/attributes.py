@@ -54,7 +54,7 @@ def ap_gain(gains: pd.DataFrame) -> go.Figure:
     """
     empty = "This run has no gains by attribute; `selfml evaluate` measures them"
     figure = _by_attribute(
-        gains, "Average precision gained over Baseline 1 (percentage points)",
+        gains, "AP gained over Baseline 1 (points)",
         legend=False, empty=empty,
     )  # fmt: skip
     if gains.empty:
@@ -106,7 +106,18 @@ def flips(counts: pd.DataFrame) -> go.Figure:
             )
         )  # fmt: skip
     figure.update_layout(barmode="relative")
+    ticks = _even_ticks(-int(counts["to_0"].max()), int(counts["to_1"].max()))
+    words = np.array([f"{abs(t):,}" for t in ticks], object)
+    figure.update_xaxes(tickvals=ticks, ticktext=words)
     return figure
+
+
+def _even_ticks(low: int, high: int) -> np.ndarray:
+    """About six round numbers over a range that holds 0."""
+    rough = max(high - low, 1) / 6
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = max(int(power * min(m for m in (1, 2, 5, 10) if m * power >= rough)), 1)
+    return step * np.arange(low // step, high // step + 1)
 
 
 def prevalence(counts: pd.DataFrame) -> go.Figure:

@@ -197,7 +197,7 @@ def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
 def one_flip(run: Run, image_index: int, attribute_index: int) -> pd.Series | None:
     """The stored flip of one label, or ``None`` where it was not flipped."""
     sql = "SELECT * FROM read_parquet(?) WHERE image_index = ? AND attribute_index = ?"
-    frame = ask(sql, [str(run.table_path("flips")), image_index, attribute_index])
+    frame = ask(sql, [str(run.table_path("flips")), int(image_index), int(attribute_index)])
     return None if frame.empty else frame.iloc[0]
 
 

@@ -103,7 +103,8 @@ if attribute is not None:
     attribute_panels.show_one(run, attribute)
 else:
     st.segmented_control(
-        "Show", list(PARTS), format_func=PARTS.get, required=True, **state.bind("part", PARTS)
-    )
+        "Show", list(PARTS), format_func=PARTS.get, required=True, label_visibility="collapsed",
+        **state.bind("part", PARTS),
+    )  # fmt: skip
     SHOWS.get(state.read().part, show_gain)(run)
     attribute_panels.show_all(run)

@@ -9,6 +9,7 @@ from dashboard.frames import basis as frames
 from selfml.run import Run
 
 ATOMS_A_PAGE = 48
+PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Images it covers"}
 VARIANCE = {
     "r2": "This basis, as used",
     "r2_hull": "Its best convex combination",
@@ -26,7 +27,6 @@ def show_atoms(run: Run) -> None:
         return
     metrics = load.frame(run, frames.explained)
     _figures_in_short(run, atoms, metrics)
-    st.subheader("Basis images in use", anchor=False)
     start, stop = components.pager(len(atoms), ATOMS_A_PAGE, noun="basis images")
     page = atoms.iloc[start:stop]
     captions = [
@@ -49,7 +49,7 @@ def _figures_in_short(run: Run, atoms: pd.DataFrame, metrics: dict[str, float]) 
          "Basis images with a coefficient above zero in at least one image"),
         ("Carry 95 %", f"{frames.n_holding(atoms):,}",
          "The most used ones that together hold 95 % of all coefficients"),
-        ("Made of themselves", f"{100 * atoms['self_coefficient'].mean():.0f} %",
+        ("Own share", f"{100 * atoms['self_coefficient'].mean():.0f} %",
          "Mean share of a basis image in its own reconstruction (paper, Fig. 3b)"),
     ]  # fmt: skip
     if "r2" in metrics:
@@ -61,7 +61,6 @@ def _figures_in_short(run: Run, atoms: pd.DataFrame, metrics: dict[str, float]) 
 
 def show_labels(run: Run) -> None:
     """Which attributes the basis can speak about."""
-    st.subheader("Attributes the basis covers", anchor=False)
     coverage = load.frame(run, frames.coverage)
     bare = coverage[coverage["n_yes"] == 0]["attribute"].tolist()
     if bare:
@@ -76,7 +75,6 @@ def show_labels(run: Run) -> None:
 
 def show_coverage(run: Run) -> None:
     """How well the basis covers the images in feature space."""
-    st.subheader("How well the basis covers the images", anchor=False)
     metrics = load.frame(run, frames.explained)
     values = pd.DataFrame(
         [(VARIANCE[k], metrics[k]) for k in VARIANCE if k in metrics], columns=["name", "value"]
@@ -92,16 +90,20 @@ def show_coverage(run: Run) -> None:
         points = load.frame(run, frames.hull_by_category)
         alt = "Distance to the convex hull of the basis by category"
         components.show_figure(figures.hull_by_category(points), "basis-categories", alt=alt)
-        components.download_csv(points, "hull-distance-by-category")
+    components.download_csv(points, "hull-distance-by-category")
+    category = state.read().category or None
+    basis_panels.show_worst(run, category)
 
 
+SHOWS = {"labels": show_labels, "images": show_coverage}
 run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
 selection = state.read()
 st.title("Basis", anchor=False)
 if selection.basis is not None:
     basis_panels.show_atom(run, selection.basis)
 else:
-    show_atoms(run)
-    show_labels(run)
-    show_coverage(run)
-    basis_panels.show_worst(run, selection.category or None)
+    st.segmented_control(
+        "Show", list(PARTS), format_func=PARTS.get, required=True, label_visibility="collapsed",
+        **state.bind("part", PARTS),
+    )  # fmt: skip
+    SHOWS.get(state.read().part, show_atoms)(run)

@@ -1,0 +1,63 @@
+"""Runs in every state a reader can meet, and views opened by their address without a browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from selfml.run import SCHEMAS, Run, RunWriter
+from tests.tiny_run import build_tiny_run
+
+APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
+
+
+@pytest.fixture(scope="session")
+def runs_folder(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``tiny`` (complete), ``training`` (no flips yet), ``no_flips``, ``no_truth``."""
+    folder = tmp_path_factory.mktemp("dashboard_runs")
+    shutil.copytree(tiny_run, folder / "tiny")
+    build_tiny_run(folder / "training", status="running")
+    empty = {name: SCHEMAS[name].empty_table().to_pandas() for name in SCHEMAS}
+    shutil.copytree(tiny_run, folder / "no_flips")
+    writer, run = RunWriter(folder / "no_flips"), Run(folder / "no_flips")
+    writer.write_table("flips", empty["flips"])
+    writer.write_array("labels_corrected", np.array(run.array("labels_given")))
+    shutil.copytree(tiny_run, folder / "no_truth")
+    writer, run = RunWriter(folder / "no_truth"), Run(folder / "no_truth")
+    writer.write_table("flips", run.table("flips").assign(truth=np.int8(-1)))
+    writer.write_array("labels_true", np.full(run.array("labels_true").shape, -1))
+    writer.write_table("attribute_metrics", empty["attribute_metrics"])
+    writer.write_table("metrics", empty["metrics"])
+    return folder
+
+
+@pytest.fixture
+def open_view(runs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """``open_view("flips", run="tiny", attribute="1")``: the view, drawn without exception."""
+    monkeypatch.setenv("SELFML_RUNS", str(runs_folder))
+    monkeypatch.setenv("SELFML_DEMO_RUN", str(runs_folder / "nowhere"))
+
+    def open_(view: str, **query: str) -> AppTest:
+        app = AppTest.from_file(str(APP), default_timeout=30)
+        app.switch_page(f"views/{view}.py")
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception, app.exception[0].message
+        return app
+
+    return open_
+
+
+def text_of(app: AppTest) -> str:
+    """Everything that a view says: HTML, Markdown, captions, texts and metrics."""
+    parts = [block.proto.body for block in app.get("html")]
+    for kind in (app.markdown, app.caption, app.text, app.title, app.subheader):
+        parts += [str(element.value) for element in kind]
+    parts += [f"{metric.label}: {metric.value}" for metric in app.metric]
+    return "\n".join(parts)

@@ -1,0 +1,118 @@
+"""The flips view without a browser: every state of a run, every filter in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.frames.flips import PAGE_SIZE, FlipQuery, flips_page, flips_summary
+from selfml.run import Run
+from tests.dashboard.conftest import text_of
+
+pytestmark = pytest.mark.slow
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def run(runs_folder: Path) -> Run:
+    return Run(runs_folder / "tiny")
+
+
+def test_the_list_opens_with_a_page_of_cards(open_view: Open, run: Run):
+    text = text_of(open_view("flips", run="tiny"))
+    n = flips_summary(run, FlipQuery())["n"]
+    assert f"<strong>{n}</strong> flips" in text
+    assert text.count('class="fc-card"') == PAGE_SIZE
+    assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        ({"attribute": "1"}, FlipQuery(attribute=1)),
+        ({"attribute": "999"}, FlipQuery()),
+        ({"category": "tops"}, FlipQuery(category="tops")),
+        ({"split": "noisy_train"}, FlipQuery(split="noisy_train")),
+        ({"direction": "to_0"}, FlipQuery(direction="to_0")),
+        ({"agreement": "disagree"}, FlipQuery(agreement="disagree")),
+        ({"auto": "1"}, FlipQuery(auto=True)),
+        ({"truth": "right"}, FlipQuery(truth="right")),
+        ({"min_confidence": "0.8"}, FlipQuery(min_confidence=0.8)),
+        ({"basis": "2"}, FlipQuery(basis=2)),
+    ],
+    ids=str,
+)
+def test_an_address_filters(open_view: Open, run: Run, address: dict, query: FlipQuery):
+    n = flips_summary(run, query)["n"]
+    assert f"<strong>{n}</strong> flip" in text_of(open_view("flips", run="tiny", **address))
+
+
+def test_choosing_a_filter_changes_the_address_and_the_list(open_view: Open, run: Run):
+    app = open_view("flips", run="tiny", page="2")
+    app.selectbox(key="url_attribute").set_value(2).run()
+    assert dict(app.query_params) == {"run": "tiny", "attribute": "2"}
+    n = flips_summary(run, FlipQuery(attribute=2))["n"]
+    assert f"<strong>{n}</strong> flip" in text_of(app)
+    app.button(key="clear_filters").click().run()
+    assert dict(app.query_params) == {"run": "tiny"}
+
+
+def test_the_second_page_shows_other_flips(open_view: Open, run: Run):
+    first = flips_page(run, FlipQuery(), 1).iloc[0]
+    second = flips_page(run, FlipQuery(), 2).iloc[0]
+    text = text_of(open_view("flips", run="tiny", page="2"))
+    assert f"flip={second['image_index']}-{second['attribute_index']}" in text
+    assert f"flip={first['image_index']}-{first['attribute_index']}&" not in text
+
+
+def test_a_receipt_opens_from_its_address_and_leads_on(open_view: Open, run: Run):
+    page = flips_page(run, FlipQuery(direction="to_1"), 1)
+    keys = [f"{i}-{j}" for i, j in zip(page["image_index"], page["attribute_index"], strict=True)]
+    app = open_view("flips", run="tiny", direction="to_1", flip=keys[1])
+    text = text_of(app)
+    assert "The shop did not list" in text
+    assert "What the image is made of" in text
+    assert 'data-testid="sum-full"' in text
+    app.button(key="receipt_Next").click().run()
+    assert app.query_params["flip"] == keys[2]
+    assert not app.exception
+    app.button(key="receipt_back").click().run()
+    assert dict(app.query_params) == {"run": "tiny", "direction": "to_1"}
+
+
+def test_a_label_that_was_kept_can_be_asked_about(open_view: Open, run: Run):
+    given, corrected = run.array("labels_given"), run.array("labels_corrected")
+    kept = next(j for j in range(6) if given[0, j] == corrected[0, j] >= 0)
+    text = text_of(open_view("flips", run="tiny", flip=f"0-{kept}"))
+    assert "So the label stays as it is" in text
+
+
+def test_all_labels_of_an_image(open_view: Open):
+    text = text_of(open_view("flips", run="tiny", image="5"))
+    assert text.count("flip=5-") == 6
+    assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ({"run": "training"}, "still training"),
+        ({"run": "no_flips"}, "No label was changed in this run"),
+        ({"run": "tiny", "category": "hats"}, "No flip is like this"),
+        ({"run": "tiny", "flip": "9999-0"}, "no such label"),
+        ({"run": "tiny", "flip": "0-99"}, "no such label"),
+        ({"run": "tiny", "image": "9999"}, "no such image"),
+    ],
+    ids=str,
+)
+def test_where_there_is_nothing_it_says_what_to_do(open_view: Open, address: dict, words: str):
+    assert words in text_of(open_view("flips", **address))
+
+
+def test_without_truth_nothing_is_called_right_or_wrong(open_view: Open):
+    text = text_of(open_view("flips", run="no_truth"))
+    assert "right where verified" not in text
+    assert 'class="fc-card"' in text
