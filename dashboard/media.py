@@ -98,4 +98,4 @@ def serve(request: Request) -> Response:
 
 def route() -> Route:
     """The route to mount beside Streamlit's own."""
-    return Route(f"{base_path()}/{ROUTE}/{{token:str}}", serve, methods=["GET"])
+    return Route(f"{base_path()}/{ROUTE}/{{token:path}}", serve, methods=["GET"])

@@ -72,7 +72,10 @@ def losses(curves: pd.DataFrame) -> go.Figure:
         From ``frames.overview.losses``; may be empty.
     """
     figure = go.Figure()
-    names = sorted(curves["name"].unique(), key=lambda n: (n not in LOSS_NAME, n))
+    known = list(LOSS_NAME)
+    names = sorted(
+        curves["name"].unique(), key=lambda n: (known.index(n) if n in known else len(known), n)
+    )
     for i, name in enumerate(names):
         rows = curves[curves["name"] == name]
         figure.add_scatter(

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-BACKGROUND = {"light": "#ffffff", "dark": "#0e1117"}
+BACKGROUND = {"light": "#ffffff", "dark": "#0f1319"}  # as in .streamlit/config.toml
 
 CATEGORICAL = (
     "#1f77c9",  # blue
     "#d1690b",  # orange
     "#0f9676",  # green
-    "#8f7d12",  # olive
-    "#7a6fe0",  # violet
+    "#4747f5",  # indigo
+    "#5e6731",  # dark olive
     "#cf4a4a",  # red
-    "#2b8fa6",  # teal
+    "#3b97c6",  # sky
 )
 NEUTRAL = "#808692"
 NEUTRAL_FAINT = "rgba(128,134,146,0.35)"

@@ -156,8 +156,8 @@ def _about(run: Run, points: pd.DataFrame, kind: str, category: str, by_category
 
 def show() -> None:
     """Draw the view."""
-    run = components.run_or_stop("images", "basis")
     st.title("Map")
+    run = components.run_or_stop("images", "basis")
     categories = load.frame(run, frames.categories)
     color, attribute, category = _choices(run, categories)
     selection = state.read()

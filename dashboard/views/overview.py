@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, state
+from dashboard import components, load, media, state
 from dashboard.figures import overview as figures
 from dashboard.figures import theme
 from dashboard.frames import overview as frames
@@ -45,7 +45,6 @@ def _heading(run: Run) -> None:
     info = run.info
     dataset = info.get("dataset")
     name = dataset.get("name") if isinstance(dataset, dict) else dataset
-    st.title("Overview")
     counts = [
         f"{int(info[key]):,} {noun}"
         for key, noun in (
@@ -80,7 +79,7 @@ def _progress(run: Run) -> None:
     shown = (
         ("loss", "Loss", "{:.3f}", "What training makes small; it has no unit."),
         ("map", "MAP", "{:.1f} %", "Mean average precision over the attributes, so far."),
-        ("atoms_used", "Basis images in use", "{:,.0f}", "Basis images that an image leans on."),
+        ("atoms_used", "Basis in use", "{:,.0f}", "Basis images that an image leans on."),
         ("flips", "Flips so far", "{:,.0f}", "Labels that would be changed if training ended now."),
     )
     items: list[tuple[Any, ...]] = [
@@ -237,11 +236,12 @@ def _all_runs() -> None:
 
 def show() -> None:
     """Draw the view."""
+    st.title("Overview")
     run = components.run_or_stop()
     _heading(run)
     status = run.info.get("status")
     if status == "running":
-        _live(run.path.name)
+        _live(media.run_name(run))
         _all_runs()
         return
     if status == "failed":

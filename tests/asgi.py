@@ -1,0 +1,28 @@
+"""One GET request to an ASGI application, without a server or a client library."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import unquote
+
+
+def get(app: Any, path: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer."""
+    sent: list[dict[str, Any]] = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": unquote(path), "raw_path": path.encode(), "query_string": b"",
+        "headers": [(b"host", b"localhost")], "server": ("localhost", 80),
+        "client": ("127.0.0.1", 1), "root_path": "",
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+    return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])
