@@ -95,12 +95,20 @@ def chromium() -> Iterator[sync_api.Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: sync_api.Browser) -> Iterator[sync_api.Page]:
-    """A fresh tab of 1280 x 900 pixels, without cookies."""
+@pytest.fixture(scope="session")
+def browser_context(chromium: sync_api.Browser) -> Iterator[sync_api.BrowserContext]:
+    """One cache for all tabs, so that Streamlit's scripts are loaded once."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    yield context.new_page()
+    yield context
     context.close()
+
+
+@pytest.fixture
+def page(browser_context: sync_api.BrowserContext) -> Iterator[sync_api.Page]:
+    """A fresh tab of 1280 x 900 pixels."""
+    tab = browser_context.new_page()
+    yield tab
+    tab.close()
 
 
 @pytest.fixture
