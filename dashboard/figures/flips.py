@@ -39,6 +39,7 @@ def waterfall(terms: pd.DataFrame, *, limits: tuple[float, float] | None = None)
             measure=np.array(["relative"] * len(value) + ["total"], object),
             text=np.array([f"{v:+.2f}" for v in [*value, score]], object),
             textposition="auto",
+            textangle=0,
             customdata=np.array([*terms["help"], "All of the above together"], object),
             hovertemplate="%{y}: %{text}<br>%{customdata}<extra></extra>",
             increasing={"marker": {"color": theme.TO_1}},
@@ -59,5 +60,5 @@ def waterfall(terms: pd.DataFrame, *, limits: tuple[float, float] | None = None)
 def waterfall_limits(*terms: pd.DataFrame) -> tuple[float, float]:
     """A range of the log-odds axis that holds every bar of several waterfalls, 0 included."""
     edges = np.concatenate([[0.0], *(t[c].to_numpy() for t in terms for c in ("start", "end"))])
-    room = 0.12 * max(float(np.ptp(edges)), 1.0)
+    room = 0.2 * max(float(np.ptp(edges)), 1.0)
     return float(edges.min() - room), float(edges.max() + room)

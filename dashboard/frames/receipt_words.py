@@ -19,12 +19,12 @@ def number(n: int) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A share in whole per cent; never 0 % or 100 % where it is not exactly that."""
+    """A share in whole per cent; never 0 or 100 where it is not exactly that."""
     if 0 < fraction < 0.005:
-        return "under 1 %"
+        return "under 1\u00a0%"
     if 0.995 <= fraction < 1 - 1e-6:
-        return "over 99 %"
-    return f"{100 * fraction:.0f} %"
+        return "over 99\u00a0%"
+    return f"{100 * fraction:.0f}\u00a0%"
 
 
 def _agreement(receipt: Receipt, of: Verdict) -> list[str]:

@@ -46,4 +46,4 @@ def test_without_terms_the_figure_says_so():
     figure = figures.waterfall(terms())
     assert not figure.data
     assert figure.layout.annotations[0].text == "No evidence"
-    assert figures.waterfall_limits(terms()) == pytest.approx((-0.12, 0.12))
+    assert figures.waterfall_limits(terms()) == pytest.approx((-0.2, 0.2))

@@ -112,9 +112,9 @@ def test_the_sentence_of_a_plain_case():
     verdict = receipts.Verdict(given=0, corrected=1, truth=-1, confidence=0.92, mode="full")
     assert sentences(of, verdict, atoms) == [
         "The shop did not list “Long Sleeved”.",
-        "Of the three verified images that look most like this one, two (92 %) have it and one "
-        "(8 %) has no verified label for it.",
-        "So it is added; the chance that this is right is put at 92 %.",
+        "Of the three verified images that look most like this one, two (92\u00a0%) have it and "
+        "one (8\u00a0%) has no verified label for it.",
+        "So it is added; the chance that this is right is put at 92\u00a0%.",
         "Take away basis image 5, and the change would not stand.",
     ]
     against = replace(of, terms={**of.terms, "basis": -0.4})
@@ -199,7 +199,7 @@ def test_digits_shown_add_up(values: list[float]):
 
 
 def test_percentages_never_claim_certainty():
-    assert [percent(v) for v in (0, 0.001, 0.5, 0.9951, 0.99999, 1)] == [
+    assert [percent(v).replace("\u00a0", " ") for v in (0, 0.001, 0.5, 0.9951, 0.99999, 1)] == [
         "0 %", "under 1 %", "50 %", "over 99 %", "over 99 %", "100 %",
     ]  # fmt: skip
     assert [number(n) for n in (0, 1, 12, 13, 1300)] == ["no", "one", "twelve", "13", "1,300"]

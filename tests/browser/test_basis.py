@@ -1,0 +1,37 @@
+"""The basis in a real browser: from an atom to the flips that lean on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dashboard.frames.flips import FlipQuery, flips_summary
+from selfml.run import Run
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., "sync_api.Page"]
+
+
+def test_from_the_grid_to_an_atom_to_its_flips(open_view: Open, browser_runs: Path):
+    page = open_view("basis", "run=tiny")
+    page.locator(".sm-item a").first.click()
+    page.wait_for_url("**basis=*")
+    page.get_by_text("Flips that lean on it").wait_for(timeout=30_000)
+    basis_index = int(page.url.split("basis=")[1])
+    page.get_by_role("link", name="See all").click()
+    counts = page.locator("[data-testid=flip-counts] strong")
+    counts.wait_for(timeout=30_000)
+    n = flips_summary(Run(browser_runs / "tiny"), FlipQuery(basis=basis_index))["n"]
+    sync_api.expect(counts).to_have_text(f"{n:,}")
+    assert f"basis={basis_index}" in page.url
+
+
+@pytest.mark.parametrize(("part", "plots"), [("labels", 1), ("images", 3)])
+def test_every_part_reopens_with_its_figures(open_view: Open, part: str, plots: int):
+    page = open_view("basis", f"run=tiny&part={part}")
+    sync_api.expect(page.locator(".js-plotly-plot")).to_have_count(plots, timeout=30_000)
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("e => e.scrollWidth <= e.clientWidth")

@@ -1,0 +1,111 @@
+"""Flips in a real browser: the grid leads to receipts, addresses reopen equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dashboard.frames.flips import FlipQuery, flips_page
+from selfml.run import Run
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., "sync_api.Page"]
+
+
+def shown(page: sync_api.Page, table: str) -> list[float]:
+    """The last number of every row of a table, as the reader sees it."""
+    cells = page.locator(f"[data-testid={table}] tbody tr td:last-child").all_inner_texts()
+    return [float(text) for text in cells]
+
+
+def query_of(page: sync_api.Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def test_a_receipt_opens_from_the_grid_and_its_numbers_add_up(open_view: Open, browser_runs: Path):
+    flip = flips_page(Run(browser_runs / "tiny"), FlipQuery(direction="to_1"), 1).iloc[2]
+    page = open_view("flips", "run=tiny&direction=to_1")
+    page.locator(".fc-card").nth(2).click()
+    page.locator("[data-testid=sum-full]").wait_for(timeout=30_000)
+    assert query_of(page) == {
+        "run": ["tiny"],
+        "direction": ["to_1"],
+        "flip": [f"{flip['image_index']}-{flip['attribute_index']}"],
+    }
+    check_sums(page, flip)
+    sync_api.expect(page.locator(".js-plotly-plot")).to_have_count(2, timeout=30_000)
+
+
+def check_sums(page: sync_api.Page, flip: object) -> None:
+    for table, score in (
+        ("sum-atoms", flip["label_score"]),
+        ("sum-full", flip["score"]),
+        ("sum-strict", flip["strict_score"]),
+    ):
+        *parts, total = shown(page, table)
+        assert round(sum(parts), 4) == total
+        assert total == pytest.approx(score, abs=5.1e-5)
+
+
+def test_a_receipt_reopens_from_its_address(open_view: Open, browser_runs: Path):
+    run = Run(browser_runs / "tiny")
+    flip = flips_page(run, FlipQuery(agreement="disagree"), 1).iloc[0]
+    key = f"{flip['image_index']}-{flip['attribute_index']}"
+    page = open_view("flips", f"run=tiny&flip={key}")
+    words = page.locator("[data-testid=receipt-words]").inner_text()
+    assert words.startswith("The basis images alone are not the reason")
+    check_sums(page, flip)
+    images = page.locator(".rc-card img")
+    assert images.count() == len(run.coefficients_of(flip["image_index"]))
+    loaded = "img => img.complete && img.naturalWidth > 0"
+    page.wait_for_function(f"Array.from(document.querySelectorAll('.rc-card img')).every({loaded})")
+    page.reload()
+    page.locator("[data-testid=receipt-words]").wait_for(timeout=30_000)
+    assert page.locator("[data-testid=receipt-words]").inner_text() == words
+
+
+def test_filters_change_the_address_and_reopen_equal(open_view: Open):
+    page = open_view("flips", "run=tiny")
+    counts = page.locator("[data-testid=flip-counts] strong")
+    before = counts.inner_text()
+    page.get_by_text("Taken off", exact=True).first.click()
+    page.wait_for_url("**direction=to_0**")
+    sync_api.expect(counts).not_to_have_text(before)
+    after, cards = counts.inner_text(), page.locator(".fc-card b").all_inner_texts()
+    address = page.url
+    again = open_view("flips", urlsplit(address).query)
+    sync_api.expect(again.locator("[data-testid=flip-counts] strong")).to_have_text(after)
+    assert again.locator(".fc-card b").all_inner_texts() == cards
+    assert query_of(again) == {"run": ["tiny"], "direction": ["to_0"]}
+
+
+def test_walking_to_the_next_receipt_and_back_to_the_list(open_view: Open, browser_runs: Path):
+    flips = flips_page(Run(browser_runs / "tiny"), FlipQuery(attribute=1), 1)
+    keys = [f"{i}-{j}" for i, j in zip(flips["image_index"], flips["attribute_index"], strict=True)]
+    page = open_view("flips", f"run=tiny&attribute=1&flip={keys[0]}")
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_url(f"**flip={keys[1]}*")
+    page.get_by_role("button", name="All flips").click()
+    page.locator(".fc-card").first.wait_for(timeout=30_000)
+    assert query_of(page) == {"run": ["tiny"], "attribute": ["1"]}
+
+
+def test_names_never_become_markup(open_view: Open):
+    page = open_view("flips", "run=tiny&attribute=3")
+    alerts: list[str] = []
+    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    assert page.locator(".fc-card b").first.inner_text() == "<script>alert('x')</script>"
+    assert not alerts
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_receipt_fits_a_phone(page: sync_api.Page, open_view: Open, scheme: str):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    open_view("flips", "run=tiny&flip=0-0")
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("e => e.scrollWidth <= e.clientWidth")
