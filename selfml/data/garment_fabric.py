@@ -120,12 +120,12 @@ def _stripes(cloth: Image.Image, chance: Chance, colour: Colour, turn: float) ->
 
 
 def _checks(cloth: Image.Image, chance: Chance, colour: Colour, turn: float) -> None:
-    second = contrasting(chance, "check colour", colour, 50)
-    period = chance.within("check period", 0.07, 0.15)
+    second = contrasting(chance, "check colour", colour, 75)
+    period = chance.within("check period", 0.08, 0.15)
     tartan = chance.happens("tartan", 0.6)
     share = 0.5 if not tartan else chance.within("check share", 0.28, 0.45)
-    turn += 0.0 if chance.happens("check straight", 0.8) else math.pi / 4
-    strength = 120 if brightness(second) < brightness(colour) else 140
+    turn += 0.0 if chance.happens("check straight", 0.88) else math.pi / 4
+    strength = 150 if brightness(second) < brightness(colour) else 170
     for k, angle in enumerate((0.0, math.pi / 2)):
         shift = chance.unit(f"check shift{k}")
         bands = _bands(cloth.width, period, share, angle + turn, shift, strength)
