@@ -151,7 +151,7 @@ def metric_row(items: Sequence[tuple[Any, ...]]) -> None:
     for label, value, *rest in items:
         help_text = rest[0] if rest else None
         delta = rest[1] if len(rest) > 1 else None
-        row.metric(label, value, delta, help=help_text, border=True, width=166)
+        row.metric(label, value, delta, help=help_text, border=True, width=166, height="stretch")
 
 
 def empty_state(title: str, what_to_do: str) -> None:

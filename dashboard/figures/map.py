@@ -99,7 +99,7 @@ def scatter(
             marker |= dict(zip(("cmin", "cmax"), np.nanpercentile(values, [1, 99]), strict=True))
         label = f"{theme.plain(value_title)} %{{marker.color:.3f}}"
         figure.add_trace(_trace(points, "Images", marker, label, legend=False))
-    _add_hulls(figure, hulls, dict(zip(names, colours(names), strict=True)))
+    _add_hulls(figure, hulls)
     _add_basis(figure, basis)
     theme.layout(
         figure,
@@ -147,17 +147,16 @@ def with_selections(figure: go.Figure, polygons: Sequence[np.ndarray]) -> go.Fig
     return go.Figure(figure).update_layout(selections=drawn) if drawn else figure
 
 
-def _add_hulls(
-    figure: go.Figure, hulls: Mapping[str, np.ndarray], color_of: Mapping[str, str]
-) -> None:
-    for i, (name, corners) in enumerate(hulls.items()):
+def _add_hulls(figure: go.Figure, hulls: Mapping[str, np.ndarray]) -> None:
+    """In SVG, which Plotly draws over the WebGL points; lines take no part in selections."""
+    for i, corners in enumerate(hulls.values()):
         ring = np.vstack([corners, corners[:1]]).astype(np.float32)
         figure.add_trace(
-            go.Scattergl(
+            go.Scatter(
                 x=ring[:, 0],
                 y=ring[:, 1],
                 mode="lines",
-                line={"color": color_of.get(name, theme.BASIS), "width": 2.5, "dash": "dot"},
+                line={"color": theme.BASIS, "width": 2, "dash": "dot"},
                 name="Hull of the basis",
                 legendgroup="hull",
                 showlegend=i == 0,

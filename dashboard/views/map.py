@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import components, load, state
 from dashboard.figures import map as figures
 from dashboard.frames import map as frames
+from dashboard.frames import polygons
 from dashboard.state import Selection
 from selfml.run import Run
 
@@ -74,20 +75,20 @@ def _clear() -> None:
 def _remember() -> None:
     """Write what was drawn into the address, so that it can be shared."""
     event = st.session_state[_chart_key()]["selection"]
-    polygons = frames.polygons_of_event(event)
-    clicked = [p.get("customdata") for p in event["points"]] if not polygons else []
+    shapes = polygons.polygons_of_event(event)
+    clicked = [p.get("customdata") for p in event["points"]] if not shapes else []
     image = np.ravel(clicked[0])[0] if clicked and clicked[0] is not None else None
-    state.update(area=frames.as_text(polygons), image=None if image is None else int(image), page=1)
+    state.update(area=polygons.as_text(shapes), image=None if image is None else int(image), page=1)
 
 
-def _drawn_before(figure: tuple, selection: Selection) -> list[frames.Polygon]:
+def _drawn_before(figure: tuple, selection: Selection) -> list[polygons.Polygon]:
     """The selection to draw into a figure that the browser has not shown yet.
 
     It must stay the same as long as the figure does, or the browser would start over.
     """
     if st.session_state.get("map_drawn", (None,))[0] != figure:
         st.session_state["map_drawn"] = (figure, selection.area)
-    return frames.from_text(st.session_state["map_drawn"][1])
+    return polygons.from_text(st.session_state["map_drawn"][1])
 
 
 def _captions(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> list[str]:
@@ -123,9 +124,9 @@ def _heading(title: str, hint: str, *, clear: bool = True) -> None:
 
 def _chosen(run: Run, points: pd.DataFrame, selection: Selection) -> None:
     """The pictures beside the map."""
-    polygons = frames.from_text(selection.area)
-    if polygons:
-        chosen = frames.selected(points, polygons)
+    shapes = polygons.from_text(selection.area)
+    if shapes:
+        chosen = frames.selected(points, shapes)
         hint = "Most flips first. Click an image to see why its labels are flipped."
         hint = hint if len(chosen) else "No image lies there. Draw around some points."
         _heading(f"{len(chosen):,} images in your selection", hint)

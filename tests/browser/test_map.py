@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dashboard.frames import map as frames
+from dashboard.frames import polygons
 from selfml.run import Run
 from tests.browser.conftest import settled
 
@@ -44,7 +45,7 @@ def _drag(page, box, corners) -> None:
 def _selected_by_the_server(page, runs) -> set[int]:
     area = parse_qs(urlsplit(page.url).query)["area"][0]
     points = frames.points(Run(runs / "tiny"), "tsne")
-    return set(frames.selected(points, frames.from_text(area)).tolist())
+    return set(frames.selected(points, polygons.from_text(area)).tolist())
 
 
 @pytest.mark.parametrize("tool", ["lasso", "box"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dashboard.figures import map as figures
 from dashboard.frames import map as frames
+from dashboard.frames import polygons
 from selfml.run import Run
 from tests.tiny_run import build_tiny_run
 
@@ -44,14 +45,14 @@ def test_inside_polygon_equals_the_plain_rule(corners, seed):
     polygon = np.array(corners, np.float64).reshape(-1, 2)
     x, y = np.random.default_rng(seed).uniform(-10, 10, (2, 40))
     expected = [len(polygon) >= 3 and _inside_by_angles(a, b, polygon) for a, b in zip(x, y)]  # noqa: B905
-    assert frames.inside_polygon(x, y, polygon).tolist() == expected
+    assert polygons.inside_polygon(x, y, polygon).tolist() == expected
 
 
 def test_inside_a_square_and_a_concave_shape():
     square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]])
-    assert frames.inside_polygon([1, 3, -1], [1, 1, 1], square).tolist() == [True, False, False]
+    assert polygons.inside_polygon([1, 3, -1], [1, 1, 1], square).tolist() == [True, False, False]
     notch = np.array([[0, 0], [4, 0], [4, 4], [2, 1], [0, 4]])
-    assert frames.inside_polygon([2, 0.5], [3, 3], notch).tolist() == [False, True]
+    assert polygons.inside_polygon([2, 0.5], [3, 3], notch).tolist() == [False, True]
 
 
 def test_points_are_the_images_with_a_place(run, points):
@@ -123,10 +124,10 @@ def test_many_categories_share_other():
 
 
 def test_hull_of_a_square_and_of_too_little():
-    corners = frames.hull([0, 2, 2, 0, 1], [0, 0, 2, 2, 1])
+    corners = polygons.hull([0, 2, 2, 0, 1], [0, 0, 2, 2, 1])
     assert {tuple(c) for c in corners} == {(0, 0), (2, 0), (2, 2), (0, 2)}
-    assert len(frames.hull([0, 1], [0, 1])) == 0
-    assert len(frames.hull([0, 1, 2], [0, 1, 2])) == 0
+    assert len(polygons.hull([0, 1], [0, 1])) == 0
+    assert len(polygons.hull([0, 1, 2], [0, 1, 2])) == 0
 
 
 def test_share_inside_is_by_category(points):
@@ -141,10 +142,10 @@ def test_a_selection_survives_the_address():
         "lasso": [{"x": [0.0, 1.0, 0.123456789], "y": [0.0, 0.0, 1.0]}],
         "points": [],
     }
-    polygons = frames.polygons_of_event(event)
-    back = frames.from_text(frames.as_text(polygons))
-    assert polygons[0].tolist() == [[1, 0.5], [3, 0.5], [3, 2], [1, 2]]
-    for one, other in zip(polygons, back, strict=True):
+    shapes = polygons.polygons_of_event(event)
+    back = polygons.from_text(polygons.as_text(shapes))
+    assert shapes[0].tolist() == [[1, 0.5], [3, 0.5], [3, 2], [1, 2]]
+    for one, other in zip(shapes, back, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
@@ -152,14 +153,14 @@ def test_a_selection_survives_the_address():
     "text", ["", "1,2", "x", "1,2;3,4", "1,2;3;4,5", "nan,1;2,3;4,5", "1,2,3;"]
 )
 def test_nonsense_selects_nothing(text, points):
-    assert frames.from_text(text) == []
+    assert polygons.from_text(text) == []
     assert len(frames.selected(points, [])) == 0
 
 
 def test_a_long_lasso_is_thinned():
     t = np.linspace(0, 2 * np.pi, 1000)
-    (polygon,) = frames.polygons_of_event({"lasso": [{"x": np.cos(t), "y": np.sin(t)}]})
-    assert len(polygon) <= frames.MAX_VERTICES
+    (polygon,) = polygons.polygons_of_event({"lasso": [{"x": np.cos(t), "y": np.sin(t)}]})
+    assert len(polygon) <= polygons.MAX_VERTICES
 
 
 def test_selected_is_the_union_with_most_flips_first(points):
@@ -185,7 +186,7 @@ def test_the_figure_has_every_point_as_typed_arrays(run, points, color):
     assert sorted(i for t in drawn for i in t.customdata) == points["image_index"].tolist()
     spec = json.loads(plotly.io.to_json(figure, validate=False))
     for trace in spec["data"]:
-        assert trace["type"] == "scattergl"
+        assert trace["type"] == ("scattergl" if trace["mode"] == "markers" else "scatter")
         assert trace["x"]["dtype"] == "f4"
         if trace["mode"] == "markers":
             assert trace["customdata"]["dtype"] in ("i4", "i2", "i1", "u1")
