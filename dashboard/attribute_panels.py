@@ -119,7 +119,7 @@ def _row(row: object) -> str:
         row.prevalence_given, row.prevalence_corrected, row.prevalence_verified,
     )  # fmt: skip
     cells = "".join(f"<td>{_percent(v) if np.isfinite(v) else '–'}</td>" for v in shares)
-    gain = f"{row.gain:+.1f}" if np.isfinite(row.gain) else "–"
+    gain = f"{round(row.gain, 1) + 0.0:+.1f}" if np.isfinite(row.gain) else "–"
     return (
         f'<tr><td><a href="{own}" target="_self">{escape(row.attribute)}</a></td><td>{gain}</td>'
         f'<td><a href="{flips}" target="_self">{row.n:,}</a></td>{cells}</tr>'

@@ -52,8 +52,9 @@ def counts_line(counts: dict[str, int], basis: int | None = None) -> str:
             f"<span>{chip('added', TO_1, '+')} {_share(counts['to_1'], n)}</span>",
             f"<span>{chip('taken off', TO_0, '−')} {_share(counts['to_0'], n)}</span>",
             f"<span>basis images agree on {_share(counts['agree'], n)}</span>",
-            f"<span>safe to accept: {_share(counts['auto'], n)}</span>",
         ]
+    if counts["auto"]:
+        parts.append(f"<span>safe to accept: {_share(counts['auto'], n)}</span>")
     if known:
         parts.append(f"<span>right where verified: {_share(counts['right'], known)}</span>")
     if basis is not None:
@@ -69,12 +70,13 @@ def _card(row: object, url: str, href: str) -> str:
         chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
     has = f"basis images: {100 * row.label_score:.0f} % have it"
     note = has if row.strict_agrees else f"{has}, alone they disagree"
+    sure = percent(row.confidence).replace("over ", "&gt;")
     alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"
     return (
         f'<a class="fc-card" href="{escape(href)}" target="_self">'
         f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
         f"<b>{escape(row.attribute)}</b>"
-        f'<div class="fc-row"><span>{percent(row.confidence)}</span>{"".join(chips)}</div>'
+        f'<div class="fc-row"><span>{sure}</span>{"".join(chips)}</div>'
         f'<div class="fc-bar"><span style="width:{100 * row.label_score:.1f}%"></span></div>'
         f'<div class="fc-note">{"" if row.strict_agrees else "! "}{note}</div></a>'
     )

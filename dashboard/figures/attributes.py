@@ -29,6 +29,7 @@ def _by_attribute(
         tickvals=np.arange(len(frame), dtype=np.int32),
         ticktext=np.array([theme.shorten(name, 24) for name in frame["attribute"]], object),
         range=[len(frame) - 0.4, -0.6], automargin=True, showgrid=False, title=None,
+        zeroline=False,
     )  # fmt: skip
     figure.update_xaxes(zeroline=True, zerolinecolor=theme.NEUTRAL)
     return figure

@@ -79,7 +79,7 @@ def coverage(matrix: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(
         tickvals=np.arange(len(matrix), dtype=np.int32),
         ticktext=np.array([theme.shorten(name) for name in matrix.index], object),
-        showgrid=False, title=None, autorange="reversed",
+        showgrid=False, zeroline=False, title=None, autorange="reversed",
     )  # fmt: skip
     return figure
 

@@ -62,7 +62,8 @@ def _shop(receipt: Receipt) -> str:
 def _all_alike(n: int, share: str, one: str, many: str) -> str:
     if n == 1:
         return f"The one verified image that looks like this one, making up {share}, {one}."
-    every = "none has it" if many == "do not have it" else f"all {many}"
+    both = "both" if n == 2 else "all"
+    every = "none has it" if many == "do not have it" else f"{both} {many}"
     return f"Of the {number(n)} verified images that look most like this one, {every}."
 
 
@@ -105,6 +106,8 @@ def _fragile(of: Verdict, atoms: pd.DataFrame) -> str:
     needed = atoms[~atoms["stands"]]
     if atoms.empty:
         return ""
+    if needed.empty and len(atoms) == 1:
+        return f"The {what} would stand without it, too."
     if needed.empty:
         return f"The {what} would stand without any single one of them."
     shown = ", ".join(f"basis image {k}" for k in needed["basis_index"][:3])

@@ -9,6 +9,7 @@ from dashboard.frames import basis as frames
 from selfml.run import Run
 
 ATOMS_A_PAGE = 48
+CATEGORIES_SHOWN = 12
 PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Images it covers"}
 VARIANCE = {
     "r2": "This basis, as used",
@@ -45,7 +46,7 @@ def show_atoms(run: Run) -> None:
 
 def _figures_in_short(run: Run, atoms: pd.DataFrame, metrics: dict[str, float]) -> None:
     items = [
-        ("In use", f"{len(atoms):,} of {int(run.info['n_atoms']):,}",
+        (f"In use of {int(run.info['n_atoms']):,}", f"{len(atoms):,}",
          "Basis images with a coefficient above zero in at least one image"),
         ("Carry 95 %", f"{frames.n_holding(atoms):,}",
          "The most used ones that together hold 95 % of all coefficients"),
@@ -68,6 +69,9 @@ def show_labels(run: Run) -> None:
     else:
         st.caption("Every attribute has at least one basis image. Blue: yes, orange: no.")
     matrix = load.frame(run, frames.label_matrix)
+    n_atoms = len(load.frame(run, frames.atoms))
+    if n_atoms > len(matrix.columns):
+        st.caption(f"Shown: the {len(matrix.columns)} most used of {n_atoms:,} basis images.")
     alt = "Verified labels of the basis images: attributes by basis images"
     components.show_figure(figures.coverage(matrix), "basis-coverage", alt=alt)
     components.download_csv(coverage, "basis-coverage")
@@ -89,7 +93,10 @@ def show_coverage(run: Run) -> None:
     with right:
         points = load.frame(run, frames.hull_by_category)
         alt = "Distance to the convex hull of the basis by category"
-        components.show_figure(figures.hull_by_category(points), "basis-categories", alt=alt)
+        worst = points.head(CATEGORIES_SHOWN)
+        components.show_figure(figures.hull_by_category(worst), "basis-categories", alt=alt)
+        if len(points) > len(worst):
+            st.caption(f"The {len(worst)} least covered of {len(points)} categories.")
     components.download_csv(points, "hull-distance-by-category")
     category = state.read().category or None
     basis_panels.show_worst(run, category)

@@ -15,7 +15,7 @@ Open = Callable[..., AppTest]
 
 def test_the_atoms_in_use_lead_to_their_detail(open_view: Open):
     text = text_of(open_view("basis", run="tiny"))
-    assert "In use: 7 of 8" in text
+    assert "In use of 8: 7" in text
     assert all(f"basis={k}" in text for k in range(7))
     assert "basis=7" not in text
 
