@@ -279,7 +279,8 @@ class Run:
         path = self.table_path(name)
         if not path.exists():
             raise RunError(f"{path}: not written yet (status: {self.info.get('status')})")
-        return pq.read_table(path, columns=columns).to_pandas()
+        with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
+            return pq.read_table(file, columns=columns).to_pandas()
 
     def array(self, name: str) -> np.ndarray:
         """An array, memory-mapped and read-only."""
@@ -292,11 +293,12 @@ class Run:
 
     def coefficients_of(self, image_index: int) -> pd.DataFrame:
         """basis_index and coefficient of one image; reads only the row groups that hold it."""
-        rows = pq.read_table(
-            self.table_path("coefficients"),
-            columns=["basis_index", "coefficient"],
-            filters=[("image_index", "==", int(image_index))],
-        )
+        with pa.OSFile(str(self.table_path("coefficients"))) as file:
+            rows = pq.read_table(
+                file,
+                columns=["basis_index", "coefficient"],
+                filters=[("image_index", "==", int(image_index))],
+            )
         return rows.to_pandas()
 
     def coefficients(self) -> sparse.csr_matrix:

@@ -191,6 +191,7 @@ def test_a_reader_sees_the_old_file_or_the_whole_new_one(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]  # no temporary file is left
 
 
+@pytest.mark.slow
 def test_tables_are_whole_while_the_run_grows(writer: RunWriter):
     """A reader that keeps asking never meets half a table."""
     frames = [random_table("flips", n) for n in (10, 2000)]
@@ -198,7 +199,7 @@ def test_tables_are_whole_while_the_run_grows(writer: RunWriter):
     done = threading.Event()
 
     def write() -> None:
-        for k in range(20):
+        for k in range(60):
             writer.write_table("flips", frames[k % 2])
         done.set()
 
