@@ -28,6 +28,7 @@ CSS = (
 .fc-card b{{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden;
  overflow-wrap:anywhere;font-size:.9rem;margin:6px 0 3px}}
 .fc-row{{display:flex;gap:5px;flex-wrap:wrap;align-items:center}}
+.fc-row .rc-chip{{padding:0 6px;font-size:.72rem}}
 .fc-bar{{height:7px;border-radius:4px;background:{TO_0}66;margin:6px 0 2px;overflow:hidden}}
 .fc-bar span{{display:block;height:100%;background:{TO_1}}}
 .fc-note{{font-size:.75rem;opacity:.8}}
@@ -68,7 +69,7 @@ def _card(row: object, url: str, href: str) -> str:
     if row.truth >= 0:
         right = row.truth == row.corrected
         chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
-    has = f"basis images: {100 * row.label_score:.0f} % have it"
+    has = f"basis images say {100 * row.label_score:.0f} %"
     note = has if row.strict_agrees else f"{has}, alone they disagree"
     sure = percent(row.confidence).replace("over ", "&gt;")
     alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"

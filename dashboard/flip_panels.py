@@ -115,6 +115,8 @@ def _basis_images(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.Da
     hrefs = [state.link("basis", basis=int(k)) for k in atoms["basis_index"]]
     urls = media.image_urls(run, atoms["image_index"].tolist())
     total = f"{100 * of.label_score:.0f} % of it has the attribute"
+    if (atoms["label"] < 0).any():
+        total = f"{total}, an unknown label counted as {100 * of.prior:.0f} %"
     st.html(
         receipt_html.strip(atoms, verdict, urls, hrefs)
         + receipt_html.share_bar(atoms)

@@ -30,9 +30,11 @@ def show_atoms(run: Run) -> None:
     _figures_in_short(run, atoms, metrics)
     start, stop = components.pager(len(atoms), ATOMS_A_PAGE, noun="basis images")
     page = atoms.iloc[start:stop]
+    flips = load.frame(run, frames.flips_leaning) if run.has("flips") else None
+    leaning = {} if flips is None else dict(flips.itertuples(index=False))
     captions = [
-        f"{a.usage:,} images, {100 * a.share:.1f} %\n{a.n_yes} labels, "
-        f"{'nearest' if a.label_source == 'nearest_clean' else 'checked'}"
+        f"{a.usage:,} images, {100 * a.share:.1f} %\n{leaning.get(a.basis_index, 0):,} flips\n"
+        f"{a.n_yes} labels, {'nearest' if a.label_source == 'nearest_clean' else 'checked'}"
         for a in page.itertuples()
     ]
     hrefs = [state.link("basis", basis=int(k)) for k in page["basis_index"]]

@@ -18,11 +18,11 @@ def choose(run: Run) -> None:
     row = st.container(horizontal=True, vertical_alignment="bottom")
     row.selectbox(
         "Attribute", [None, *names], format_func=lambda j: "All" if j is None else names[j],
-        width=220, placeholder="All", **state.bind("attribute", [None, *names]),
+        width=200, placeholder="All", **state.bind("attribute", [None, *names]),
     )  # fmt: skip
     categories = ["", *load.frame(run, frames.categories)]
     row.selectbox(
-        "Category", categories, format_func=lambda c: c or "All", width=150,
+        "Category", categories, format_func=lambda c: c or "All", width=130,
         **state.bind("category", categories),
     )  # fmt: skip
     row.segmented_control(
@@ -30,7 +30,7 @@ def choose(run: Run) -> None:
         **state.bind("direction", DIRECTIONS),
     )  # fmt: skip
     row.selectbox(
-        "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], width=190,
+        "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], width=178,
         **state.bind("sort", frames.SORTS),
     )  # fmt: skip
     more(row)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.frames.basis import flips_leaning
+from selfml.run import Run
 from tests.dashboard.conftest import text_of
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., AppTest]
 
 
-def test_the_atoms_in_use_lead_to_their_detail(open_view: Open):
+def test_the_atoms_in_use_lead_to_their_detail(open_view: Open, runs_folder: Path):
+    leaning = flips_leaning(Run(runs_folder / "tiny"))["n_flips"]
     text = text_of(open_view("basis", run="tiny"))
     assert "In use of 8: 7" in text
     assert all(f"basis={k}" in text for k in range(7))
     assert "basis=7" not in text
+    assert all(f"\n{n} flips\n" in text for n in leaning)
 
 
 def test_an_atom_opens_from_its_address(open_view: Open):
