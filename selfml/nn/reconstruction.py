@@ -13,6 +13,11 @@ import numpy as np
 from keras import ops
 
 NEVER = -1e9
+# Root mean square of the stored kernel. What multiplies x is the kernel times a fixed gain, so
+# that a step of Adam (about the learning rate, whatever the gradient) is a small part of a
+# weight: with d = 1536 the true weights are near 1e-3, and steps of 1e-3 on those drive c to one
+# atom within a few steps, where sparsemax has no gradient left to come back by.
+KERNEL_RMS = 0.1
 
 
 def sparsemax(logits):
@@ -77,6 +82,7 @@ class SparseReconstruction(keras.layers.Layer):
         )
         width = self.rank or self.n_atoms
         self.kernel = self.add_weight(name="kernel", shape=(self.n_features, width))
+        self.gain = self.add_weight(name="gain", shape=(), initializer="ones", trainable=False)
         self.offset = self.add_weight(name="offset", shape=(self.n_atoms,), initializer="zeros")
         self.built = True
 
@@ -95,20 +101,26 @@ class SparseReconstruction(keras.layers.Layer):
             projection = principal_directions(sample, self.rank, rng)
             distances = _squared_distances(sample @ projection)
             scale = 1.0 / max(_spread(distances, non_zeros), 1e-12)
-            self.kernel.assign(projection * np.sqrt(scale))
+            self._set_kernel(projection * np.sqrt(scale))
             self.offset.assign(np.zeros(self.n_atoms, np.float32))
         else:
             scale = 1.0 / max(_spread(_squared_distances(sample), non_zeros), 1e-12)
-            self.kernel.assign(2.0 * scale * sample.T)
+            self._set_kernel(2.0 * scale * sample.T)
             self.offset.assign(-scale * np.square(sample).sum(1))
+
+    def _set_kernel(self, kernel: np.ndarray) -> None:
+        gain = max(float(np.sqrt(np.mean(np.square(kernel)))), 1e-12) / KERNEL_RMS
+        self.gain.assign(gain)
+        self.kernel.assign(kernel / gain)
 
     def logits(self, x, training=False):
         """(B, K) affinities before sparsemax."""
         x = self.drop(ops.cast(x, "float32"), training=training)
-        z = ops.matmul(x, self.kernel)
+        kernel = self.kernel * self.gain
+        z = ops.matmul(x, kernel)
         if not self.rank:
             return z + self.offset
-        atoms = ops.matmul(self.basis, self.kernel)
+        atoms = ops.matmul(self.basis, kernel)
         squares = ops.sum(ops.square(atoms), axis=1) - 2.0 * ops.matmul(z, ops.transpose(atoms))
         return self.offset - squares - ops.sum(ops.square(z), axis=1, keepdims=True)
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from selfml.data import images
+from selfml.data import decoding, image_cache
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.images import (
     ImageFacts,
@@ -172,7 +172,7 @@ def test_unreadable_images(read):
 def test_a_decompression_bomb_is_never_decoded(width_px, height_px, monkeypatch):
     """Neither Pillow's warning nor its decoder is reached."""
     monkeypatch.setattr(
-        images.PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("decoded")
+        decoding.PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("decoded")
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -297,13 +297,13 @@ def test_the_cache_is_used_while_its_key_matches(tmp_path, data, monkeypatch):
     dataset = catalogue(data)
     cache = tmp_path / "x.npy"
     first = load_images(dataset, 8, cache)
-    real, calls = images._decode, []
+    real, calls = image_cache.decode_upright, []
 
     def counting(data: bytes, size_px: int):
         calls.append(size_px)
         return real(data, size_px)
 
-    monkeypatch.setattr(images, "_decode", counting)
+    monkeypatch.setattr(image_cache, "decode_upright", counting)
     again = load_images(dataset, 8, cache)
     load_images(dataset, 8, cache, thumbnails=False)
     assert calls == []
