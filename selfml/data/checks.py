@@ -19,16 +19,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from selfml.data.dataset import (
-    Dataset,
-    DatasetError,
-    list_image_files,
-    quote,
-    scan_dataset,
-    some,
-)
-from selfml.data.images import MAX_UNREADABLE_FRACTION, ImageFacts, for_each_image, probe_image
+from selfml.data.dataset import Dataset, DatasetError, scan_dataset
+from selfml.data.images import ImageFacts, for_each_image, probe_image
+from selfml.data.image_cache import MAX_UNREADABLE_FRACTION
+from selfml.data.messages import quote, some
 from selfml.data.splits import MIN_CLEAN_TRAIN, make_splits
+from selfml.data.storage import list_image_files
 
 _MAX_LINES = 20
 
