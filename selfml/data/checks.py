@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from selfml.data.dataset import Dataset, DatasetError, scan_dataset
-from selfml.data.images import ImageFacts, for_each_image, probe_image
 from selfml.data.image_cache import MAX_UNREADABLE_FRACTION
+from selfml.data.images import ImageFacts, for_each_image, probe_image
 from selfml.data.messages import quote, some
 from selfml.data.splits import MIN_CLEAN_TRAIN, make_splits
 from selfml.data.storage import list_image_files
