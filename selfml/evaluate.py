@@ -145,6 +145,8 @@ def _explanations(run: Run, noisy: np.ndarray) -> Iterator[Row]:
     rows = np.flatnonzero(noisy)[::step]
     x = np.asarray(run.array("features")[rows], np.float32)
     total = float(np.square(x - x.mean(axis=0)).sum())
+    if not total:
+        return  # every image has the same features: there is no variance to explain
     rebuilt = c[rows] @ np.asarray(run.array("basis"), np.float64)
     hull = run.table("images", ["hull_distance"])["hull_distance"].to_numpy(np.float64)[rows]
     k = min(max(int(values["atoms_used"]) - 1, 1), *x.shape)

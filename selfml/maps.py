@@ -87,7 +87,8 @@ def write_maps(run: Run, *, seed: int = 0, max_images: int = 100_000, reporter: 
         atoms = np.unique(run.table("basis", ["image_index"])["image_index"].to_numpy())
         rng = np.random.default_rng(seed)
         others = np.setdiff1d(rows, atoms)
-        rows = np.sort(np.r_[atoms, rng.choice(others, max_images - len(atoms), replace=False)])
+        count = max(max_images - len(atoms), 0)
+        rows = np.sort(np.r_[atoms, rng.choice(others, count, replace=False)])
     points = embedding_input(coefficients[rows], seed)
     images = run.table("images")
     for name, positions in (

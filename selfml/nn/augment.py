@@ -39,6 +39,10 @@ class RandomAffine(keras.layers.Layer):
         Largest shift as a fraction of the side, either way.
     flip : bool
         Whether a chosen image is mirrored with probability one half.
+
+    Notes
+    -----
+    In float32 under any policy: bfloat16 has too few digits to mix pixels of 0..255.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class RandomAffine(keras.layers.Layer):
         seed=0,
         **kwargs,
     ):
+        kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.fraction = fraction
         self.rotation_degrees = rotation_degrees
@@ -78,7 +83,9 @@ class RandomAffine(keras.layers.Layer):
 
     def get_config(self):
         names = ("fraction", "rotation_degrees", "translation_fraction", "flip", "seed")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        config = super().get_config()
+        config.pop("dtype")
+        return {**config, **{name: getattr(self, name) for name in names}}
 
 
 def augmentation(config: AugmentConfig, seed: int, *, everything: bool = False) -> RandomAffine:

@@ -28,14 +28,18 @@ class BackboneError(ValueError):
 
 @keras.saving.register_keras_serializable(package="selfml")
 class InputScaling(layers.Layer):
-    """From 0..255 RGB to what a backbone was trained with: tf, caffe, torch or none."""
+    """From 0..255 RGB to what a backbone was trained with: tf, caffe, torch or none.
+
+    In float32 under any policy; the backbone casts to its own.
+    """
 
     def __init__(self, mode: str = "tf", **kwargs):
+        kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.mode = mode
 
     def call(self, images):
-        x = ops.cast(images, self.compute_dtype)
+        x = ops.cast(images, "float32")
         if self.mode == "tf":
             return x / 127.5 - 1.0
         if self.mode == "caffe":
@@ -48,7 +52,9 @@ class InputScaling(layers.Layer):
         return x
 
     def get_config(self):
-        return {**super().get_config(), "mode": self.mode}
+        config = super().get_config()
+        config.pop("dtype")
+        return {**config, "mode": self.mode}
 
 
 def scaling_of(name: str) -> str:
@@ -101,6 +107,12 @@ def build_backbone(config: BackboneConfig, size_px: int, *, load_weights=True) -
     try:
         whole = build(include_top=False, weights="imagenet" if fetch else None, input_shape=shape)
     except Exception as error:  # keras raises bare Exception when a download fails
+        if isinstance(error, ValueError):  # such as "Input size must be at least 75x75"
+            reason = str(error).splitlines()[0][:160]
+            raise BackboneError(
+                f"backbone.name: {config.name} cannot be built for data.size_px={size_px} "
+                f"({reason}); choose another size or backbone"
+            ) from error
         raise BackboneError(_no_weights(config, error)) from error
     try:
         output = whole.get_layer(config.output_layer).output if config.output_layer else None

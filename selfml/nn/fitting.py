@@ -106,6 +106,12 @@ def load_state(model: keras.Model, path: Path) -> int:
         return int(saved["step"])
 
 
+def sync_state(model: keras.Model) -> None:
+    """Bring the variables up to date inside a fit: JAX keeps them elsewhere until it ends."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
 def jit_choice() -> bool | str:
     """XLA is slower than TensorFlow's own kernels on a CPU; elsewhere Keras decides."""
     if keras.backend.backend() != "tensorflow":
@@ -187,6 +193,7 @@ class _Stage(keras.callbacks.Callback):
             self.model.stop_training = True
         due = time.monotonic() - self.saved > self.session.config.train.checkpoint_s
         if (due or self.interrupted) and step < self.steps:
+            sync_state(self.model)
             save_state(self.model, self.checkpoint, step)
             self.session.writer.update(step=step)
             self.saved = time.monotonic()
@@ -198,5 +205,6 @@ class _Stage(keras.callbacks.Callback):
         values = {"loss": recent}
         every = max(self.steps // MONITOR_POINTS, 1)
         if self.monitor is not None and (step // every != (step - 1) // every):
+            sync_state(self.model)
             values |= self.monitor()
         self.session.writer.append_history(self.stage, step, values)

@@ -109,8 +109,7 @@ class LabelFlipper(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         scores = ops.cast(inputs["scores"], "float32")
-        smoothed = (scores + self.smoothing * self.prior) / (1.0 + self.smoothing)
-        basis = ops.log(smoothed) - ops.log(1.0 - smoothed)
+        basis = self.basis_logit(scores)
         given_term = ops.cast(inputs["given_term"], "float32")
         terms = {
             "basis": self.weight("basis") * basis,
@@ -125,6 +124,17 @@ class LabelFlipper(keras.layers.Layer):
             self.bias + terms["basis"] + given_term + terms["classifier"] + terms["residual"]
         )
         return terms
+
+    def basis_logit(self, scores):
+        """Log-odds of the smoothed label scores, as :func:`selfml.flips.basis_logit`.
+
+        Rounding may leave a score just outside 0..1. The floors keep the logarithms finite there
+        and bind nowhere else: a clip would stop the gradient at scores of exactly 0 and 1.
+        """
+        present, absent = self.smoothing * self.prior, self.smoothing * (1.0 - self.prior)
+        return ops.log(ops.maximum(scores + present, 0.5 * present)) - ops.log(
+            ops.maximum(1.0 - scores + absent, 0.5 * absent)
+        )
 
     def residual(self, inputs, scores, training=False):
         """The residual network's log-odds from features, given labels and label scores."""

@@ -24,14 +24,15 @@ def focal_loss(y, z, *, gamma: float = 2.0, alpha: float = 0.6):
     """Binary focal loss with soft labels, mean over the known cells (paper section 3).
 
     A positive weighs ``alpha (1 - p)^gamma``, a negative ``(1 - alpha) p^gamma``; a soft label
-    is the mixture of both. Written with log-sigmoid, so it is finite for any logit.
+    is the mixture of both. Written with softplus, so that it and its gradient are finite for any
+    logit and any gamma >= 0: ``p = exp(-softplus(-z))``, ``1 - p = exp(-softplus(z))``.
     """
     z = ops.cast(z, "float32")
     mask = known(y)
     y = ops.maximum(ops.cast(y, "float32"), 0.0)
-    p = ops.sigmoid(z)
-    positive = alpha * y * ops.power(1.0 - p, gamma) * ops.softplus(-z)
-    negative = (1.0 - alpha) * (1.0 - y) * ops.power(p, gamma) * ops.softplus(z)
+    miss, alarm = ops.softplus(-z), ops.softplus(z)  # -log p, -log(1 - p)
+    positive = alpha * y * ops.exp(-gamma * alarm) * miss
+    negative = (1.0 - alpha) * (1.0 - y) * ops.exp(-gamma * miss) * alarm
     return masked_mean(positive + negative, mask)
 
 

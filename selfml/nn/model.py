@@ -23,6 +23,9 @@ from selfml.nn.losses import (
 )
 from selfml.nn.reconstruction import SparseReconstruction
 
+# Donor of an atom that has no labels yet: no image's index, nor the -1 of images of N.
+NOBODY = -2
+
 
 class AttributeClassifier(keras.Model):
     """Backbone, then Conv2D(d, relu), global average pooling and Dense(L) (paper section 2).
@@ -81,10 +84,12 @@ class Explainer(keras.Model):
     image are not used, for they would hand it its own label; ``verified`` (B, L) with -1 for
     images of N; and ``soft`` (B, L), what the given label and the cross-fitted classifier say of
     images of N, -1 for those of C. Returns a dict of terms with ``coefficients`` and ``scores``.
+    An image that labelled every atom has the prior for its scores. In float32 under any policy:
+    under bfloat16 Keras would round the features and log-odds before they are weighed.
     """
 
     def __init__(self, reconstruction: SparseReconstruction, flipper: LabelFlipper, config: Config):
-        super().__init__(name="explainer")
+        super().__init__(name="explainer", dtype="float32")
         self.reconstruction = reconstruction
         self.flipper = flipper
         self.settings = config
@@ -94,7 +99,11 @@ class Explainer(keras.Model):
             name="basis_values", shape=shape, initializer="zeros", trainable=False
         )
         self.donors = self.add_weight(
-            name="donors", shape=shape[:1], initializer="zeros", dtype="int32", trainable=False
+            name="donors",
+            shape=shape[:1],
+            initializer=keras.initializers.Constant(NOBODY),
+            dtype="int32",
+            trainable=False,
         )
 
     def label_basis(self, values, donors) -> None:
@@ -105,7 +114,8 @@ class Explainer(keras.Model):
     def call(self, inputs, training=False):
         blocked = ops.equal(inputs["image"][:, None], self.donors[None, :])
         c = self.reconstruction(inputs["features"], blocked=blocked, training=training)
-        scores = ops.matmul(c, self.basis_values)
+        alone = ops.cast(ops.all(blocked, axis=1, keepdims=True), "float32")
+        scores = (1.0 - alone) * ops.matmul(c, self.basis_values) + alone * self.flipper.prior
         terms = self.flipper({**inputs, "scores": scores}, training=training)
         return {**terms, "coefficients": c, "scores": scores}
 
@@ -151,7 +161,7 @@ class SelfML(keras.Model):
     """
 
     def __init__(self, classifier: AttributeClassifier, explainer: Explainer):
-        super().__init__(name="self_ml")
+        super().__init__(name="self_ml", dtype="float32")
         self.classifier = classifier
         self.explainer = explainer
         self.settings = explainer.settings
