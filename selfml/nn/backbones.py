@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import keras
@@ -156,9 +157,11 @@ def find_weights(config: BackboneConfig) -> Path | None:
 
 def _load(model: keras.Model, path: Path) -> None:
     try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # layers left as they were made
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        reason = str(error).splitlines()[0][:160]
         raise BackboneError(
             f"backbone.weights: {path} does not fit {model.name} "
             f"up to layer {model.layers[-1].name} ({reason})"
