@@ -180,7 +180,7 @@ class _Stage(keras.callbacks.Callback):
         self.first, self.steps, self.advance, self.monitor = first, steps, advance, monitor
         self.interrupted = False
         self.saved = time.monotonic()
-        self.logged, self.sum = first, 0.0
+        self.logged, self.watched, self.sum = first, first, 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.first + batch + 1
@@ -204,7 +204,8 @@ class _Stage(keras.callbacks.Callback):
         self.sum, self.logged = total, step
         values = {"loss": recent}
         every = max(self.steps // MONITOR_POINTS, 1)
-        if self.monitor is not None and (step // every != (step - 1) // every):
+        if self.monitor is not None and step // every != self.watched // every:
+            self.watched = step
             sync_state(self.model)
             values |= self.monitor()
         self.session.writer.append_history(self.stage, step, values)

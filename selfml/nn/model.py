@@ -53,6 +53,15 @@ class AttributeClassifier(keras.Model):
         self.drop = layers.Dropout(head.dropout)
         self.dense = layers.Dense(n_attributes, dtype="float32")
 
+    def build(self, input_shape):
+        """Make the head's weights for images or for maps of this shape."""
+        maps = input_shape
+        if self.backbone is not None and input_shape[-1] == 3:
+            maps = self.backbone.compute_output_shape(tuple(input_shape))
+        self.conv.build(tuple(maps))
+        self.dense.build((None, self.conv.filters))
+        self.built = True
+
     def maps(self, images, training=False):
         """The backbone's maps of images; a frozen backbone runs in inference mode."""
         if self.augment is not None:
@@ -105,6 +114,15 @@ class Explainer(keras.Model):
             dtype="int32",
             trainable=False,
         )
+        self.build()
+
+    def build(self, input_shape=None):
+        """Make the weights of both parts that have none yet."""
+        if not self.reconstruction.built:
+            self.reconstruction.build((None, self.reconstruction.n_features))
+        if not self.flipper.built:
+            self.flipper.build()
+        self.built = True
 
     def label_basis(self, values, donors) -> None:
         """Set Y_B (K, L), unknown labels replaced by the prior, and the images it was read from."""
@@ -169,6 +187,14 @@ class SelfML(keras.Model):
     def call(self, inputs, training=False):
         outputs = self.explainer(inputs, training=training)
         return {**outputs, "class_logits": self.classifier(inputs["inputs"], training=training)}
+
+    def build(self, input_shape):
+        """Make the weights of both models that have none yet."""
+        if not self.classifier.built:
+            self.classifier.build(input_shape["inputs"])
+        if not self.explainer.built:
+            self.explainer.build()
+        self.built = True
 
     def targets(self, inputs, outputs):
         """Labels the classifier learns from, (B, L) in 0..1."""

@@ -40,7 +40,7 @@ def weight_gradients(model: keras.Model, x, y=None) -> dict[str, np.ndarray]:
 
     So this is the gradient of `compute_loss` as `fit` sees it, on any backend.
     """
-    model.compile(optimizer=keras.optimizers.SGD(1.0), jit_compile=False)
+    model.compile(optimizer=keras.optimizers.SGD(1.0), run_eagerly=True)
     model(x)
     before = {v.path: numbers(v).copy() for v in model.weights}
     model.train_on_batch(x, y)
