@@ -13,6 +13,11 @@ def numbers(value) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(value))
 
 
+def tensor(array) -> object:
+    """A float32 tensor: torch does not mix its own with NumPy's arrays."""
+    return keras.ops.convert_to_tensor(np.asarray(array, np.float32))
+
+
 def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
     """Gradient of a function of one array that returns a scalar, float32."""
     at = np.asarray(at, np.float32)

@@ -9,7 +9,7 @@ from keras import ops
 
 from selfml.config import AugmentConfig
 from selfml.nn.augment import RandomAffine, affine_rows, augmentation
-from tests.nn.backend import numbers
+from tests.nn.backend import numbers, tensor
 
 RNG = np.random.default_rng(8)
 IMAGES = RNG.integers(0, 256, size=(60, 12, 12, 3)).astype(np.float32)
@@ -17,7 +17,7 @@ STILL = {"rotation_degrees": 0.0, "translation_fraction": 0.0}
 
 
 def transformed(images, angle=0.0, flip=1.0, shift_x=0.0, shift_y=0.0):
-    row = [np.full(len(images), v, np.float32) for v in (angle, flip, shift_x, shift_y)]
+    row = [tensor(np.full(len(images), v)) for v in (angle, flip, shift_x, shift_y)]
     rows = affine_rows(*row, images.shape[1])
     return numbers(ops.image.affine_transform(images, rows, fill_mode="nearest"))
 

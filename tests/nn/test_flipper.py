@@ -12,7 +12,7 @@ from selfml import flips
 from selfml.flips import EvidenceModel
 from selfml.nn.flipper import LabelFlipper
 from selfml.results import Explained
-from tests.nn.backend import gradient, numbers
+from tests.nn.backend import gradient, numbers, tensor
 
 N, L, D, CATEGORIES = 40, 6, 5, ("a", "b")
 
@@ -141,7 +141,7 @@ def test_finite_with_gradient_at_scores_of_zero_and_one(smoothing):
     """A score of exactly 1 is common: all atoms of an image have the label."""
     flipper, _, *_ = case(smoothing=smoothing)
     scores = np.stack([np.full(L, s, np.float32) for s in (0, 1, 1 + 1.2e-7, -1e-7, 0.5)])
-    assert np.isfinite(numbers(flipper.basis_logit(scores))).all()
+    assert np.isfinite(numbers(flipper.basis_logit(tensor(scores)))).all()
     slope = gradient(lambda s: keras.ops.sum(flipper.basis_logit(s)), scores)
     assert np.isfinite(slope).all()
     # the gradient at the ends is the formula's, 1/(s + a) + 1/(1 - s + b), not zero or half

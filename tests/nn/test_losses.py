@@ -16,7 +16,7 @@ from selfml.nn.losses import (
     known,
     masked_mean,
 )
-from tests.nn.backend import gradient, numbers
+from tests.nn.backend import gradient, numbers, tensor
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(scale=2, size=(5, 4)).astype(np.float32)
@@ -77,7 +77,7 @@ def test_cross_entropy_and_absolute_distance_agree_with_the_formula():
 def test_weights_choose_cells(loss):
     weight = np.zeros_like(LABELS)
     weight[1] = 1.0
-    found = value(loss(LABELS, LOGITS, weight))
+    found = value(loss(LABELS, LOGITS, tensor(weight)))
     assert found == pytest.approx(value(loss(LABELS[1:2], LOGITS[1:2])), rel=1e-6)
 
 
@@ -144,7 +144,7 @@ def test_anchor_penalty_is_relative():
     assert value(anchor_penalty(anchor, anchor)) == pytest.approx(0, abs=1e-6)
     assert value(anchor_penalty(anchor * 1.5, anchor)) == pytest.approx(0.5, rel=1e-5)
     zeros = np.zeros_like(anchor)
-    assert np.isfinite(gradient(lambda b: anchor_penalty(b, zeros), zeros)).all()
+    assert np.isfinite(gradient(lambda b: anchor_penalty(b, tensor(zeros)), zeros)).all()
 
 
 def test_masks():

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from selfml import simplex
 from selfml.nn.losses import anchor_penalty
 from selfml.nn.reconstruction import SparseReconstruction, principal_directions, sparsemax
-from tests.nn.backend import gradient, numbers
+from tests.nn.backend import gradient, numbers, tensor
 
 RNG = np.random.default_rng(5)
 
@@ -64,7 +64,7 @@ def test_is_a_projection_onto_the_simplex(logits):
 def test_gradient_is_that_of_finite_differences():
     logits = np.array([[0.4, 0.1, -0.2, -3.0], [1.0, 0.9, 0.2, 0.15]], np.float32)
     weight = RNG.normal(size=logits.shape).astype(np.float32)
-    found = gradient(lambda z: keras.ops.sum(sparsemax(z) * weight), logits)
+    found = gradient(lambda z: keras.ops.sum(sparsemax(z) * tensor(weight)), logits)
     step, expected = 1e-4, np.zeros(logits.shape)
     for place in np.ndindex(*logits.shape):
         up, down = logits.astype(np.float64), logits.astype(np.float64)
@@ -79,7 +79,9 @@ def test_gradient_is_that_of_finite_differences():
 def test_gradient_is_finite_at_ties_and_extremes():
     logits = np.array([[0.5, 0.5, 0.5], [1e4, -1e4, 1e4], [1.0, 0.0, 0.0]], np.float32)
     weight = np.array([[1.0, -2.0, 3.0]], np.float32)
-    assert np.isfinite(gradient(lambda z: keras.ops.sum(sparsemax(z) * weight), logits)).all()
+    assert np.isfinite(
+        gradient(lambda z: keras.ops.sum(sparsemax(z) * tensor(weight)), logits)
+    ).all()
 
 
 # -------------------------------------------------------------------------------- the layer
@@ -174,10 +176,10 @@ def test_reconstructs_as_a_convex_combination():
 
 def test_gradient_is_finite_where_the_basis_starts():
     sample = RNG.normal(size=(7, 5)).astype(np.float32)
-    at_start = gradient(lambda basis: anchor_penalty(basis, sample), sample)
+    at_start = gradient(lambda basis: anchor_penalty(basis, tensor(sample)), sample)
     np.testing.assert_array_equal(at_start, np.zeros_like(sample))
     moved = sample + 0.1
-    away = gradient(lambda basis: anchor_penalty(basis, sample), moved)
+    away = gradient(lambda basis: anchor_penalty(basis, tensor(sample)), moved)
     expected = (moved - sample) / np.linalg.norm(moved - sample) / np.linalg.norm(sample)
     np.testing.assert_allclose(away, expected, rtol=1e-4)
 
@@ -187,7 +189,7 @@ def test_gradient_reaches_features_in_use():
     layer = layer_at(sample, rank=3)
     target = RNG.normal(size=(4, 7)).astype(np.float32)
     x = RNG.normal(size=(4, 5)).astype(np.float32)
-    found = gradient(lambda v: keras.ops.sum(layer(v) * target), x)
+    found = gradient(lambda v: keras.ops.sum(layer(v) * tensor(target)), x)
     assert np.isfinite(found).all()
     assert (np.abs(found).max(1) > 0).any()
 
