@@ -40,7 +40,8 @@ def main() -> None:
 @app.command()
 def check(data: Data) -> None:
     """Say what a dataset folder holds, and what training could not survive (exit 1)."""
-    from selfml.data.checks import check_dataset, render
+    from selfml.data.check_report import render
+    from selfml.data.checks import check_dataset
     from selfml.progress import Reporter
 
     with Reporter().task("decoding images", 1) as advance:

@@ -203,7 +203,8 @@ def _build(root: Path, findings: Findings) -> Dataset:
     labels = without_repeats(read_table(labels_file, "category", None, findings), findings)
     if not labels.names:
         raise DatasetError(f"{labels.file}: no usable row below the header. Add one row an image.")
-    clean = without_repeats(read_table(root / "clean.csv", "split", labels.attributes, findings), findings)
+    table = read_table(root / "clean.csv", "split", labels.attributes, findings)
+    clean = without_repeats(table, findings)
     row_of = {name: i for i, name in enumerate(labels.names)}
     verified, rows, where = aligned(clean, labels, row_of, findings)
     if not len(rows):

@@ -236,4 +236,3 @@ def _fit(image: Image.Image, side_px: int) -> tuple[int, int]:
     """Return the size at which the longer side is ``side_px`` and the aspect ratio is kept."""
     scale = side_px / max(image.size)
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
-

@@ -171,4 +171,3 @@ def _shorten(path: Path, pixels: np.memmap, readable: np.ndarray) -> None:
 
 def _side(cache: Path, suffix: str) -> Path:
     return cache.with_name(cache.stem + suffix)
-

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from selfml.data.messages import DatasetError, UnreadableImage, quote
-from selfml.data.tables import tidy_name
+from selfml.data.messages import DatasetError, Findings, UnreadableImage, quote
+from selfml.data.tables import Table, tidy_name
 
 MAX_FILE_BYTES = 200_000_000  # our choice: no catalogue photo is larger; it is never read
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -133,7 +133,9 @@ def list_image_files(root: Path) -> set[str]:
     return found
 
 
-def look_for_images(root, labels, parquet, findings) -> None:
+def look_for_images(
+    root: Path, labels: Table, parquet: ParquetImages | None, findings: Findings
+) -> None:
     """Count rows without their image, and note names that leave the folder by a link."""
     missing = []
     inside: dict[Path, bool] = {}

@@ -98,7 +98,9 @@ def without_repeats(table: Table, findings: Findings) -> Table:
     return Table(table.file, pick[0], pick[1], table.attributes, table.labels[keep], pick[2])
 
 
-def aligned(table, labels, row_of, findings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def aligned(
+    table: Table, labels: Table, row_of: dict[str, int], findings: Findings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ((N, L) labels in the labels file's order, rows covered, their table positions)."""
     where = np.array([i for i, name in enumerate(table.names) if name in row_of], dtype=np.int64)
     rows = np.array([row_of[table.names[i]] for i in where], dtype=np.int64)

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from selfml.data.checks import CheckReport, attribute_table, check_dataset, render, to_json
+from selfml.data.check_report import CheckReport, render, to_json
+from selfml.data.checks import attribute_table, check_dataset
 from selfml.data.dataset import read_dataset
 from tests.data import photo, random_labels, write_csv, write_dataset
 

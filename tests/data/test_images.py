@@ -372,7 +372,7 @@ def test_a_failure_while_publishing_is_not_taken_for_whole(tmp_path, data, monke
     dataset = catalogue(data)
     cache = tmp_path / "x.npy"
     load_images(dataset, 8, cache)
-    real = images.os.replace
+    real = image_cache.os.replace
 
     def fail_late(source, target):
         if Path(target).name == "x.bounds.npy":
@@ -380,7 +380,7 @@ def test_a_failure_while_publishing_is_not_taken_for_whole(tmp_path, data, monke
         real(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(images.os, "replace", fail_late)
+        patch.setattr(image_cache.os, "replace", fail_late)
         with pytest.raises(OSError, match="disk full"):
             load_images(dataset, 9, cache)
     assert load_images(dataset, 8, cache).pixels.shape == (40, 8, 8, 3)
