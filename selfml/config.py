@@ -30,7 +30,7 @@ class DataConfig:
     """What is read and how it is split."""
 
     size_px: int = 224  # paper
-    clean_samples: int = 500  # paper: clean images used for training, drawn from C_train
+    clean_samples: int = 500  # paper: drawn from C_train; at most so many, all where fewer
     test_fraction: float = 0.25  # paper: 75 | 25
 
     def __post_init__(self) -> None:

@@ -64,16 +64,6 @@ def labels_for_training(dataset: Dataset, splits: Splits) -> tuple[np.ndarray, n
     return verified, true.astype(np.int8)
 
 
-def clean_budget(dataset: Dataset, asked: int) -> int | None:
-    """The clean rows to ask for: ``asked``, or None for all where there are too few."""
-    n_clean = int((dataset.is_clean & (dataset.clean_split != "test")).sum())
-    return asked if n_clean * 0.5 >= asked or _all_split(dataset, asked) else None
-
-
-def _all_split(dataset: Dataset, asked: int) -> bool:
-    return int((dataset.clean_split == "train").sum()) >= asked
-
-
 def prepare(session: Session, root: str | Path) -> TrainingData:
     """Read, split, decode; write the run's images, attributes, thumbnails and labels.
 
@@ -95,7 +85,7 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
     dataset = whole.take(loaded.indices)
     splits = make_splits(
         dataset,
-        clean_samples=clean_budget(dataset, config.data.clean_samples),
+        clean_samples=config.data.clean_samples,
         test_fraction=config.data.test_fraction,
         seed=config.seed,
     )

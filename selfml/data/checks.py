@@ -126,8 +126,8 @@ def _label_warnings(dataset: Dataset, table: pd.DataFrame) -> list[str]:
             )
     if dataset.is_clean.all():
         warnings.append(
-            "clean.csv: every image is verified, so none is left as noisy. Set clean_samples to "
-            "use fewer of them."
+            "clean.csv: every image is verified, and training needs noisy ones: it stops unless "
+            "data.clean_samples is below the number of train rows. List unverified images too."
         )
     return warnings
 

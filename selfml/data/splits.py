@@ -37,7 +37,8 @@ def make_splits(
     """Split the rows: ``clean.csv``'s own split first, seeded draws for the rest.
 
     Clean rows without a split, and the noisy images, are drawn 75/25. Of the clean train rows
-    ``clean_samples`` are drawn; the others are used as noisy ones. The draw is a plain one, except
+    at most ``clean_samples`` are drawn (all where there are fewer); the others are used as noisy
+    ones. The draw is a plain one, except
     (our choice) that an attribute with a verified 1 among the clean train rows keeps at least one
     wherever ``clean_samples`` allows, for the rate at which it is noted would else be a guess.
     With one seed a smaller draw is part of a larger one, and neither the clean test rows nor the
@@ -47,7 +48,7 @@ def make_splits(
     ----------
     dataset : Dataset
     clean_samples : int or None
-        Clean train rows to use, at least 10; None for all of them.
+        Most clean train rows to use, at least 10; None for all of them. Paper: 500.
     test_fraction : float
         Fraction drawn for test, in (0, 1). Paper: 75/25.
     seed : int
@@ -56,8 +57,7 @@ def make_splits(
     Raises
     ------
     DatasetError
-        Fewer than 10 clean train rows (or than ``clean_samples``), no clean test row, or no image
-        left as noisy.
+        Fewer than 10 clean train rows, no clean test row, or no image left as noisy.
     ValueError
         ``test_fraction`` or ``clean_samples`` outside its range.
     """
@@ -69,7 +69,7 @@ def make_splits(
     drawn_train, drawn_test = _draw(undecided, test_fraction, clean_rng)
     train = np.sort(np.concatenate([clean[split == "train"], drawn_train]))
     clean_test = np.sort(np.concatenate([clean[split == "test"], drawn_test]))
-    _check_clean(train, clean_test, clean_samples)
+    _check_clean(train, clean_test)
     order = _sampling_order(dataset.labels_verified[train] == 1, sample_rng)
     clean_train = np.sort(train[order[:clean_samples]])
     noisy_train, noisy_test = _draw(np.flatnonzero(~dataset.is_clean), test_fraction, noisy_rng)
@@ -77,7 +77,7 @@ def make_splits(
     if not len(noisy_train):
         raise DatasetError(
             f"{dataset.labels_file.name}: every image is verified, so there is no noisy one to "
-            "learn from. List unverified images too, or set clean_samples to use fewer."
+            "learn from. List unverified images too, or set data.clean_samples to use fewer."
         )
     arrays = (noisy_train, noisy_test, clean_train, clean_test)
     return Splits(*(rows.astype(np.int64) for rows in arrays))
@@ -95,7 +95,7 @@ def _check_arguments(clean_samples: int | None, test_fraction: float) -> None:
         )
 
 
-def _check_clean(train: np.ndarray, test: np.ndarray, clean_samples: int | None) -> None:
+def _check_clean(train: np.ndarray, test: np.ndarray) -> None:
     if len(train) < MIN_CLEAN_TRAIN:
         raise DatasetError(
             f"clean.csv: {len(train)} train rows; training needs at least {MIN_CLEAN_TRAIN}. "
@@ -105,11 +105,6 @@ def _check_clean(train: np.ndarray, test: np.ndarray, clean_samples: int | None)
         raise DatasetError(
             "clean.csv: no test row, so nothing could be measured. Mark some rows 'test' in the "
             "column 'split', or leave it blank to have them drawn."
-        )
-    if clean_samples is not None and clean_samples > len(train):
-        raise DatasetError(
-            f"clean.csv: {len(train)} train rows, but clean_samples asks for {clean_samples}. "
-            "Lower it, or leave it out to use them all."
         )
 
 

@@ -45,7 +45,7 @@ def test_the_four_parts_are_disjoint_and_complete(n, n_clean, seed, data):
     split += ["test"]
     dataset = catalogue(n, n_clean=max(n_clean, 31), split="")
     dataset.clean_split[:31] = split
-    samples = data.draw(st.none() | st.integers(10, split.count("train")))
+    samples = data.draw(st.none() | st.integers(10, 60))
     splits = make_splits(dataset, clean_samples=samples, seed=seed)
     together = np.concatenate(parts(splits))
     np.testing.assert_array_equal(np.sort(together), np.arange(n))
@@ -58,7 +58,8 @@ def test_the_four_parts_are_disjoint_and_complete(n, n_clean, seed, data):
     assert not set(np.flatnonzero(dataset.clean_split == "test")) - set(splits.clean_test)
     assert not set(np.flatnonzero(dataset.clean_split == "train")) & set(splits.clean_test)
     if samples is not None:
-        assert len(splits.clean_train) == samples
+        whole = make_splits(dataset, clean_samples=None, seed=seed)
+        assert len(splits.clean_train) == min(samples, len(whole.clean_train))
 
 
 def test_sizes_by_hand():
@@ -122,8 +123,9 @@ def test_the_draw_is_even_over_rows():
         (catalogue(50, 9, "train"), None, "clean.csv: 9 train rows; training needs at least 10"),
         (catalogue(50, 20, "test"), None, "clean.csv: 0 train rows"),
         (catalogue(50, 20, "train"), None, "clean.csv: no test row"),
-        (catalogue(50, 20), 16, "clean.csv: 15 train rows, but clean_samples asks for 16"),
+        (catalogue(50, 12), 500, "clean.csv: 9 train rows; training needs at least 10"),
         (catalogue(20, 20), None, "labels.csv: every image is verified"),
+        (catalogue(20, 20), 500, "labels.csv: every image is verified"),
     ],
 )
 def test_too_few_rows(dataset, samples, message):
@@ -131,6 +133,17 @@ def test_too_few_rows(dataset, samples, message):
         make_splits(dataset, clean_samples=samples, seed=0)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("samples", [75, 76, 500])
+def test_a_budget_above_the_clean_rows_uses_them_all(samples):
+    """100 clean rows, 75 of them train: what the paper's 500 does is what None does."""
+    dataset = catalogue(150, 100)
+    splits = make_splits(dataset, clean_samples=samples, seed=3)
+    assert [len(rows) for rows in parts(splits)] == [38, 12, 75, 25]
+    whole = make_splits(dataset, clean_samples=None, seed=3)
+    for a, b in zip(parts(splits), parts(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_all_verified_is_fine_with_a_budget():
