@@ -150,6 +150,7 @@ def decode_upright(data: bytes, size_px: int) -> Image.Image:
 
 
 def square(image: Image.Image, size_px: int) -> np.ndarray:
+    """Return the (size_px, size_px, 3) uint8 pixels, the aspect ratio kept by white padding."""
     width, height = _fit(image, size_px)
     small = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
     out = np.full((size_px, size_px, 3), 255, np.uint8)
@@ -159,6 +160,7 @@ def square(image: Image.Image, size_px: int) -> np.ndarray:
 
 
 def encode_webp(image: Image.Image, max_px: int, quality: int) -> bytes:
+    """Return the WebP bytes, the longer side at most ``max_px``."""
     if max(image.size) > max_px:
         image = image.resize(_fit(image, max_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
     out = io.BytesIO()

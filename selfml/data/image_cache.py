@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,14 @@ def is_usable(cache: Path, key: dict) -> bool:
     return stored == wanted and all(file.exists() for file in files)
 
 
-def fill_cache(dataset, size_px, folder, thumbnails, progress, n_workers) -> None:
+def fill_cache(
+    dataset: Dataset,
+    size_px: int,
+    folder: Path,
+    thumbnails: bool,
+    progress: Callable[[int, int], None] | None,
+    n_workers: int,
+) -> None:
     """Write pixels.npy, bounds.npy, thumbnails.bin and unreadable.json into ``folder``."""
 
     def work(data: bytes) -> tuple[np.ndarray, bytes]:
@@ -107,6 +114,10 @@ def fill_cache(dataset, size_px, folder, thumbnails, progress, n_workers) -> Non
     readable = np.setdiff1d(np.arange(n), list(unreadable))
     _shorten(folder / "pixels.npy", pixels, readable)
     np.save(folder / "bounds.npy", bounds[readable])
+    _write_unreadable(folder, dataset, unreadable)
+
+
+def _write_unreadable(folder: Path, dataset: Dataset, unreadable: dict[int, str]) -> None:
     listed = [[i, str(dataset.file_names[i]), unreadable[i]] for i in sorted(unreadable)]
     (folder / "unreadable.json").write_text(json.dumps(listed), encoding="utf-8")
 
@@ -125,6 +136,7 @@ def publish_cache(folder: Path, cache: Path, key: dict, thumbnails: bool) -> Non
 
 
 def open_cache(cache: Path, n_images: int, thumbnails: bool) -> LoadedImages:
+    """Map a finished cache into memory."""
     sidecar = json.loads(_side(cache, ".json").read_text(encoding="utf-8"))
     listed = sidecar["unreadable"]
     indices = np.setdiff1d(np.arange(n_images, dtype=np.int64), [i for i, _, _ in listed])

@@ -28,11 +28,13 @@ class Findings:
     n_errors: int = 0
 
     def error(self, message: str) -> None:
+        """Note an error."""
         self.n_errors += 1
         if len(self.errors) < _MAX_ERRORS_PER_SCAN:
             self.errors.append(message)
 
     def count(self, name: str, n: int) -> None:
+        """Add ``n`` to a count."""
         self.counts[name] = self.counts.get(name, 0) + n
 
 
