@@ -37,4 +37,5 @@ def test_from_an_attribute_to_its_flips(open_view: Open):
     page.get_by_role("link", name=f"See all {n} flips").click()
     counts = page.locator("[data-testid=flip-counts] strong")
     sync_api.expect(counts).to_have_text(n, timeout=30_000)
+    page.locator(".fc-card b").first.wait_for(timeout=30_000)
     assert set(page.locator(".fc-card b").all_inner_texts()) == {name}
