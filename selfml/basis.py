@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 from selfml.config import BasisConfig
-from selfml.simplex import farthest_first
+from selfml.hull import farthest_first
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,7 +176,9 @@ def _interruptible(out: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        again = " ".join(["selfml", *sys.argv[1:], *(["--resume"] * ("--resume" not in sys.argv))])
+        again = shlex.join(
+            ["selfml", *sys.argv[1:], *(["--resume"] * ("--resume" not in sys.argv))]
+        )
         print(f"Stopped; {out} keeps what is done. Continue with: {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from selfml.attribute_metrics import attribute_table, gain_table
 from selfml.explanation_metrics import (
     EXPLANATION_METRICS,
     FLIP_METRICS,
@@ -22,9 +23,9 @@ from selfml.explanation_metrics import (
     probability_given_wrong,
 )
 from selfml.flips import evidence, read_evidence_model, sigmoid
-from selfml.metrics import TABLE_1, attribute_table, gain_table, table_1
+from selfml.hull import pca_explained_variance
+from selfml.metrics import TABLE_1, table_1
 from selfml.run import METHODS, Run, RunError, RunWriter
-from selfml.simplex import pca_explained_variance
 
 PROBABILITIES = dict(
     zip(

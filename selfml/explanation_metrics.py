@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from selfml.hull import explained_variance
 from selfml.metrics import (
     average_precision,
     check_attribute_names,
@@ -20,7 +21,6 @@ from selfml.metrics import (
     f1_from_counts,
     mean_or_nan,
 )
-from selfml.simplex import explained_variance
 
 FLIP_METRICS: dict[str, str] = {
     **{

@@ -13,6 +13,7 @@ import pandas as pd
 
 from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
+from selfml.data.tables import tidy_name
 from selfml.flips import TERMS
 from selfml.run import Run, RunError, write_atomic
 
@@ -54,6 +55,8 @@ def export(
         In one line.
     """
     out = Path(out)
+    if out.is_dir():
+        raise ValueError(f"--out: {out} is a folder; name a file, e.g. {out / 'corrected.csv'}")
     if not run.has("flips", "labels_given", "images"):
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data or run.info["dataset"]["path"])
@@ -100,7 +103,7 @@ def _edit_cells(dataset: Dataset, corrected: np.ndarray, changed: np.ndarray) ->
     result = [[neutralise(name) for name in names]]
     for row in rows[1:]:
         cells = list(row)
-        i = index.get(Path(cells[key].strip()).as_posix())
+        i = index.get(tidy_name(cells[key]))
         for j in np.flatnonzero(changed[i]) if i is not None else ():
             cells[columns[j]] = str(corrected[i, j])
         result.append([neutralise(cell) for cell in cells])
@@ -116,8 +119,9 @@ def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
     has_category = images["category"].notna().any()
     head = ["file_name", *(["category"] if has_category else []), *run.attributes]
     rows = [[neutralise(name) for name in head]]
-    for i, (name, category) in enumerate(zip(images["image_id"], images["category"], strict=True)):
-        first = [name, category or ""] if has_category else [name]
+    categories = images["category"].fillna("")
+    for i, (name, category) in enumerate(zip(images["image_id"], categories, strict=True)):
+        first = [name, category] if has_category else [name]
         cells = ["" if v < 0 else str(v) for v in corrected[i]]
         rows.append([*map(neutralise, first), *cells])
     return rows, int((corrected != given).sum())

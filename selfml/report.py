@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import METHODS, Run
@@ -98,31 +99,34 @@ def _learned(values: pd.Series, metrics: pd.DataFrame) -> Table:
 
 
 def _attributes(run: Run) -> Table:
-    frame = run.table("attribute_metrics")
+    """Every attribute, most frequent first; those that cannot be measured last, with "-"."""
+    frame, names = run.table("attribute_metrics"), run.attributes
     wide = frame.pivot_table(index="attribute_index", columns=["method", "metric"], values="value")
+    wide = wide.reindex(range(len(names)))
     gains = frame[frame["metric"] == "ap_gain"].set_index("attribute_index")
     support = frame[(frame["metric"] == "ap") & (frame["method"] == "self_ml")]
-    support = support.set_index("attribute_index")["support"].sort_values(ascending=False)
+    support = support.set_index("attribute_index")["support"].reindex(range(len(names)))
     table = Table(title="Attributes by frequency: average precision and flips")
     for name in ("attribute", "support", "Baseline 1", "SELF-ML", "gain", "95 % interval"):
         table.add_column(name, justify="left" if name == "attribute" else "right")
     table.add_column("flips to 1", justify="right")
     table.add_column("flips to 0", justify="right")
-    names = run.attributes
-    for j, count in support.items():
-        row = wide.loc[j]
+    for j, count in support.sort_values(ascending=False, kind="stable").items():
         interval = "-"
         if j in gains.index and pd.notna(gains.loc[j, "low"]):
             interval = f"{gains.loc[j, 'low']:+.1f} .. {gains.loc[j, 'high']:+.1f}"
-        get = {key: f"{row[key]:.1f}" if key in row and pd.notna(row[key]) else "-" for key in wide}
         table.add_row(
-            names[j],
-            str(int(count)),
-            get.get(("baseline_1", "ap"), "-"),
-            get.get(("self_ml", "ap"), "-"),
-            get.get(("self_ml", "ap_gain"), "-"),
+            Text(names[j]),  # a name is no markup
+            _number(count, 0),
+            _number(wide.loc[j].get(("baseline_1", "ap")), 1),
+            _number(wide.loc[j].get(("self_ml", "ap")), 1),
+            _number(wide.loc[j].get(("self_ml", "ap_gain")), 1),
             interval,
-            f"{row.get(('self_ml', 'flips_to_1'), 0):.0f}",
-            f"{row.get(('self_ml', 'flips_to_0'), 0):.0f}",
+            _number(wide.loc[j].get(("self_ml", "flips_to_1")), 0),
+            _number(wide.loc[j].get(("self_ml", "flips_to_0")), 0),
         )
     return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return f"{value:.{digits}f}" if pd.notna(value) else "-"

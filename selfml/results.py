@@ -13,11 +13,11 @@ from selfml import flips
 from selfml.basis import BasisLabels
 from selfml.extract import Part, predict
 from selfml.flips import EvidenceModel
+from selfml.hull import hull_coefficients
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, rows_of
 from selfml.nn.model import Explainer
 from selfml.run import Run
-from selfml.simplex import hull_coefficients
 from selfml.training_data import TrainingData
 
 MONITOR_IMAGES = 1000

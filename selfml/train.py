@@ -18,32 +18,27 @@ import keras
 import numpy as np
 
 from selfml import __version__
-from selfml.basis import BasisLabels, choose_sample, label_by_nearest_clean, label_by_oracle
-from selfml.calibration import fit_platt
+from selfml.basis import choose_sample
 from selfml.config import Config, to_toml
-from selfml.crossfit import leave_one_out_scores
 from selfml.data.dataset import DatasetError
 from selfml.evaluate import evaluate, store
+from selfml.explain import build_explainer, evidence_inputs, label_basis
 from selfml.extract import Extractor, descriptor
-from selfml.flips import EvidenceModel, given_term, sigmoid
+from selfml.flips import sigmoid
 from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
 from selfml.nn.augment import augmentation
 from selfml.nn.backbones import build_backbone, scaling_of
 from selfml.nn.fitting import Session, fit_stage, stop_on_signals
-from selfml.nn.flipper import LabelFlipper
 from selfml.nn.input_pipeline import Batches, Field, rows_of
-from selfml.nn.model import AttributeClassifier, Explainer, SelfML
-from selfml.nn.reconstruction import SparseReconstruction
+from selfml.nn.model import AttributeClassifier, SelfML
 from selfml.progress import Reporter
-from selfml.rates import annotation_rates
 from selfml.results import Explained, write_results
 from selfml.run import Run, RunWriter
 from selfml.training_data import TrainingData, prepare
 
 # Images of N and of C in a batch of the explainer's pre-training, which sees no pixels (ours).
 EXPLAINER_BATCH = (192, 64)
-MAX_LOGIT = 8.0
 STAGES = ("pretrain", "baseline_0", "baseline_1", "reconstruction", "flipping", "self_ml")
 
 
@@ -232,51 +227,15 @@ class _Training:
         """Reconstruction on N, labels for the basis, then flipping on C."""
         data, config = self.data, self.config
         features = descriptor(self.extractor, data, config.basis.features)
-        explained = _evidence_inputs(features, data)
+        explained = evidence_inputs(features, data)
         candidates = getattr(data.splits, f"{config.basis.source}_train")
         sample = choose_sample(features, candidates, config.basis, seed=config.seed)
-        explained.explainer = self._build_explainer(features, sample)
+        explained.explainer = build_explainer(features, sample, data.n_attributes, config)
         self._fit_explainer("reconstruction", explained, config.basis.steps)
-        explained.basis_labels = self._label_basis(explained, sample)
+        explained.basis_labels = label_basis(explained, sample, data, config.basis)
         explained.label_explainer()
         self._fit_explainer("flipping", explained, config.flips.steps)
         return explained
-
-    def _build_explainer(self, features: np.ndarray, sample: np.ndarray) -> Explainer:
-        basis, flips = self.config.basis, self.config.flips
-        reconstruction = SparseReconstruction(
-            len(sample),
-            features.shape[1],
-            rank=basis.rank,
-            dropout=basis.dropout,
-            learn_basis=basis.source == "noisy",
-        )
-        reconstruction.start_at(features[sample], non_zeros=basis.non_zeros, seed=self.config.seed)
-        flipper = LabelFlipper(
-            self.data.n_attributes,
-            features.shape[1],
-            hidden=flips.hidden,
-            smoothing=flips.smoothing,
-            residual_decay=flips.residual_decay,
-        )
-        return Explainer(reconstruction, flipper, self.config)
-
-    def _label_basis(self, explained: Explained, sample: np.ndarray) -> BasisLabels:
-        basis = explained.explainer.reconstruction.basis
-        basis = np.asarray(keras.ops.convert_to_numpy(basis))
-        if self.config.basis.labels == "nearest_clean":
-            return label_by_nearest_clean(
-                basis, explained.features, self.data.splits.clean_train, self.data.verified
-            )
-        labels = self.data.verified
-        if self.config.basis.source == "noisy":
-            labels = self.data.dataset.labels_truth
-            if labels is None:
-                raise DatasetError(
-                    "basis.labels: 'oracle' with basis.source 'noisy' needs truth.csv to play the "
-                    "expert; set basis.source=clean or basis.labels=nearest_clean"
-                )
-        return label_by_oracle(basis, explained.features, sample, labels)
 
     def _fit_explainer(self, stage: str, explained: Explained, steps: int) -> None:
         explainer = explained.explainer
@@ -333,32 +292,3 @@ class _Training:
         self.classifier.save_weights(folder / "classifier.weights.h5")
         explained.explainer.save_weights(folder / "explainer.weights.h5")
         np.savez(folder / "features.npz", **self.extractor.standardisation)
-
-
-def _evidence_inputs(features: np.ndarray, data: TrainingData) -> Explained:
-    """Rates, cross-fitted scores and priors from the clean training images."""
-    clean = data.splits.clean_train
-    verified = data.verified[clean]
-    categories = data.dataset.categories
-    rates = annotation_rates(
-        data.given[clean], verified, None if categories is None else categories[clean]
-    )
-    fit = leave_one_out_scores(features, verified, clean)
-    slope, intercept = fit_platt(fit.scores[clean], verified)
-    positives, known = (verified == 1).sum(0), (verified >= 0).sum(0)
-    zeros = np.zeros(data.n_attributes)
-    model = EvidenceModel(
-        prior=(positives + 0.5) / (known + 1.0),
-        smoothing=0.1,
-        bias=zeros,
-        basis_weight=zeros,
-        strict_bias=zeros,
-        strict_basis_weight=zeros,
-        llr=rates.llr,
-        categories=rates.categories,
-    )
-    z = np.clip(slope * fit.scores + intercept, -MAX_LOGIT, MAX_LOGIT).astype(np.float32)
-    term = given_term(model, data.given, model.category_index(categories, data.n_images))
-    soft = sigmoid(z + term).astype(np.float32)
-    soft[clean] = -1.0
-    return Explained(features, z, term.astype(np.float32), soft, model)

@@ -21,13 +21,15 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
     "selfml": {
         0: ("selfml", "selfml.config", "selfml.config_sections", "selfml.run"),
         1: (
-            *("selfml.data.*", "selfml.simplex", "selfml.basis", "selfml.flips"),
-            *("selfml.calibration", "selfml.metrics", "selfml.explanation_metrics"),
+            *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
+            *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
+            "selfml.explanation_metrics",
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),
         3: (
-            *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.train"),
+            *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
+            "selfml.train",
             *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),
         ),
         5: ("selfml.cli",),

@@ -1,0 +1,246 @@
+"""The commands that write or read a run: train, evaluate, map, export."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from selfml import maps
+from selfml.data.garments import write_catalogue
+from selfml.evaluate import evaluate
+from selfml.export import export
+from selfml.metrics import HEADLINE, TABLE_1
+from selfml.run import METHODS, Run
+from tests.command import Command, command_line, one_line
+from tests.tiny_dataset import Shop, open_shop, read_csv
+from tests.tiny_run import build_tiny_run
+from tests.training import TINY
+
+training = pytest.mark.xdist_group("training")
+TABLES = ("metrics", "attribute_metrics")
+
+
+@pytest.fixture
+def selfml(monkeypatch, capsys) -> Command:
+    return command_line(monkeypatch, capsys)
+
+
+@pytest.fixture
+def shop(tiny_run, tmp_path) -> Shop:
+    return open_shop(tiny_run, tmp_path)
+
+
+@pytest.fixture
+def unfinished(tmp_path) -> Path:
+    return build_tiny_run(tmp_path / "unfinished", status="running")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# ----------------------------------------------------------------------------------------- evaluate
+@pytest.mark.slow
+def test_evaluate_prints_and_stores_the_tables(selfml, shop):
+    expected = evaluate(shop.run)
+    first = selfml("evaluate", shop.run.path)
+    assert (first.code, first.err) == (0, "")
+    for name, frame in zip(TABLES, expected, strict=True):
+        pd.testing.assert_frame_equal(shop.run.table(name), frame, check_dtype=False)
+    metrics = expected[0].set_index(["method", "metric"])["value"]
+    lines = [[cell.strip() for cell in line.split("│")] for line in first.out.splitlines()]
+    header = next(line for line in first.out.splitlines() if "Precision@k*" in line)
+    titles = {metric.name: metric.title for metric in TABLE_1}
+    assert [c.strip() for c in header.split("┃")[1:-1]] == [
+        "method",
+        *(titles[name] for name in HEADLINE),
+    ]
+    assert len(HEADLINE) == 7
+    for method, title in zip(METHODS, ("Baseline 0", "Baseline 1", "SELF-ML"), strict=True):
+        (row,) = (line for line in lines if line[1:2] == [title])
+        assert row[2:-1] == [f"{metrics[method, name]:.2f}" for name in HEADLINE]
+    for said in ("flip precision", "residual noise", "atoms_used", "<script>alert('x')</script>"):
+        assert said in first.out
+    stored = [(shop.run.path / f"{name}.parquet").read_bytes() for name in TABLES]
+    again = selfml("evaluate", shop.run.path)
+    assert again == first
+    assert [(shop.run.path / f"{name}.parquet").read_bytes() for name in TABLES] == stored
+
+
+def test_commands_need_a_finished_run(selfml, unfinished, tmp_path):
+    before = contents(unfinished)
+    out = tmp_path / "corrected.csv"
+    for command, *parts in (
+        (("evaluate", unfinished), "not finished", "selfml train --resume"),
+        (("map", unfinished), "coefficients.parquet: not written yet (status: running)"),
+        (("export", unfinished, "--out", out), "no flips yet", "until training is complete"),
+    ):
+        one_line(selfml(*command), str(unfinished), *parts)
+    assert contents(unfinished) == before
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "map", "export"])
+def test_commands_need_a_run(selfml, tmp_path, command):
+    options = ["--out", tmp_path / "corrected.csv"] if command == "export" else []
+    for folder in (tmp_path / "nowhere", tmp_path):
+        done = selfml(command, folder, *options)
+        one_line(done, f"{folder}: not a run directory", "that `selfml train` wrote")
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------- map
+def test_map_places_every_image(selfml, shop, monkeypatch):
+    """With instant stand-ins for t-SNE and UMAP; test_maps has the real ones."""
+    monkeypatch.setattr(maps, "tsne_map", lambda points, seed, reporter: points[:, :2])
+    monkeypatch.setattr(maps, "umap_map", lambda points, seed, reporter: -points[:, :2])
+    before = shop.run.table("images")
+    done = selfml("map", shop.run.path)
+    assert (done.code, done.out) == (0, f"{shop.run.path}: 60 images mapped\n")
+    after = shop.run.table("images")
+    points = maps.embedding_input(shop.run.coefficients(), 0)[:, :2]
+    np.testing.assert_array_equal(after[["map_tsne_x", "map_tsne_y"]], points)
+    np.testing.assert_array_equal(after[["map_umap_x", "map_umap_y"]], -points)
+    others = [name for name in after if not name.startswith("map_")]
+    pd.testing.assert_frame_equal(after[others], before[others])
+
+
+# ------------------------------------------------------------------------------------------- export
+@pytest.mark.parametrize("limits", [{}, {"min_confidence": 0.9, "agreed_only": True}])
+def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
+    options = ["--min-confidence", 0.9, "--agreed-only"] if limits else []
+    done = selfml("export", shop.run.path, "--out", tmp_path / "a.csv", *options)
+    expected = export(shop.run, tmp_path / "b.csv", **limits)
+    for suffix in ("csv", "flips.csv"):
+        files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert done.code == 0
+    assert done.out == (
+        f"{tmp_path / 'a.csv'}: {expected.n_rows} rows, {expected.n_changed_cells} cells changed; "
+        f"{tmp_path / 'a.flips.csv'}: {expected.n_flips} flips with their evidence\n"
+    )
+    assert (expected.n_flips < len(shop.run.table("flips"))) == bool(limits)
+
+
+def test_export_of_a_dataset_that_has_moved(selfml, shop, tmp_path):
+    out, moved = tmp_path / "corrected.csv", shop.root.rename(tmp_path / "moved")
+    done = selfml("export", shop.run.path, "--out", out)
+    assert done.code == 0
+    assert "dataset folder is gone" in done.out.splitlines()[1]
+    assert len(read_csv(out)) == 61
+    done = selfml("export", shop.run.path, "--out", out, "--data", moved)
+    assert done.out.count("\n") == 1
+    assert len(read_csv(out)) == 1 + len(shop.rows)
+    one_line(selfml("export", shop.run.path, "--out", out, "--data", shop.root), "--data")
+    one_line(selfml("export", shop.run.path, "--out", out, "--min-confidence", 2), "0..1")
+
+
+# -------------------------------------------------------------------------------------------- train
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--recipe", "fast"], ("--recipe", "'fast'", "paper, photos, quick", ".toml")),
+        (["--recipe", "mine.toml"], ("--recipe", "no file mine.toml")),
+        (["--set", "train.speed=3"], ("train.speed: no such setting", "pretrain_steps")),
+        (["--set", "seed"], ("--set: must be key=value", "'seed'", "--set seed=1")),
+        (["--set", "seed=many"], ("seed: must be a whole number", "'many'")),
+        (["--set", "data.size_px=-3"], ("data.size_px", "-3")),
+        (["--set", "seed=1", "--set", "train=2"], ("train: is a section",)),
+    ],
+)
+def test_train_refuses_bad_settings_before_it_starts(selfml, shop, tmp_path, options, parts):
+    out = tmp_path / "new"
+    one_line(selfml("train", shop.root, "--out", out, *options), *parts)
+    assert not out.exists()
+    before = contents(shop.run.path)
+    one_line(selfml("train", shop.root, "--out", shop.run.path, *options), *parts)
+    assert contents(shop.run.path) == before
+
+
+def test_train_needs_out(selfml, shop):
+    done = selfml("train", shop.root)
+    assert (done.code, done.out) == (2, "")
+    assert "--out" in done.err
+
+
+@training
+@pytest.mark.slow
+def test_train_destroys_nothing(selfml, shop, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "photo.jpg").write_bytes(b"mine")
+    before = contents(tmp_path)
+    run, root = shop.run.path, shop.root
+    one_line(selfml("train", root, "--out", mine), "--out", "not empty and not a run", "new folder")
+    one_line(selfml("train", root, "--out", run), "--out", "has a run already", "--resume")
+    done = selfml("train", root, "--out", run, "--resume")
+    one_line(done, "--out", "complete", "name a new folder")
+    assert contents(tmp_path) == before
+
+
+@training
+@pytest.mark.slow
+def test_train_hands_on_what_it_was_given(selfml, shop, monkeypatch):
+    asked = []
+    monkeypatch.setattr("selfml.train.train", lambda *a, **k: asked.append((a, k)))
+    options = ["--recipe", "photos", "--set", "seed=7", "--set", "data.size_px=64", "--resume"]
+    done = selfml("train", shop.root, "--out", shop.run.path, *options)
+    assert done.code == 0
+    assert "Table 1: 6 verified test images, 12 clean images" in done.out
+    ((root, out, config), named) = asked[0]
+    assert (root, out, named["resume"]) == (shop.root, shop.run.path, True)
+    assert (config.recipe, config.seed, config.data.size_px) == ("photos", 7, 64)
+    selfml("train", shop.root, "--out", shop.run.path)
+    ((_, _, config), named) = asked[1]
+    assert (config.recipe, config.seed, named["resume"]) == ("quick", 0, False)
+
+
+@training
+@pytest.mark.slow
+def test_a_stopped_training_says_how_to_continue(selfml, tmp_path, monkeypatch):
+    """The line can be pasted: a path with a space is quoted, --resume is there once."""
+    from selfml.nn.fitting import Interrupted
+
+    def stop(*_arguments, **_named):
+        raise Interrupted
+
+    monkeypatch.setattr("selfml.train.train", stop)
+    out = tmp_path / "my run"
+    for more in ([], ["--resume"]):
+        arguments = ["train", "my shop", "--out", str(out), "--set", "seed=1", *more]
+        done = selfml(*arguments)
+        assert (done.code, done.out) == (130, "")
+        said, again = done.err.rstrip("\n").split(" Continue with: ")
+        assert said == f"Stopped; {out} keeps what is done."
+        assert shlex.split(again) == ["selfml", *arguments, *(["--resume"] if not more else [])]
+
+
+@training
+@pytest.mark.slow
+def test_from_a_catalogue_to_corrected_labels(selfml, tmp_path):
+    """Everything once, in the order of the README, on a tiny training."""
+    data, run, out = tmp_path / "shop", tmp_path / "runs" / "shop", tmp_path / "corrected.csv"
+    write_catalogue(data, n_images=100, size_px=32, clean_fraction=0.3, extra_test=10)
+    assert selfml("check", data).code == 0
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    trained = selfml("train", data, "--recipe", "quick", "--out", run, *settings)
+    assert trained.code == 0
+    assert Run(run).is_complete
+    stored = [(run / f"{name}.parquet").read_bytes() for name in TABLES]
+    assert selfml("evaluate", run).out == trained.out
+    assert [(run / f"{name}.parquet").read_bytes() for name in TABLES] == stored
+    assert selfml("export", run, "--out", out).code == 0
+    before, after = read_csv(data / "labels.csv"), read_csv(out)
+    assert [row[:2] for row in before] == [row[:2] for row in after]
+    flips = Run(run).table("flips")
+    assert len(read_csv(out.with_name("corrected.flips.csv"))) == len(flips) + 1
+    attributes = after[0][2:]
+    cells = {row[0]: row[2:] for row in after[1:]}
+    clean = read_csv(data / "clean.csv")
+    assert clean[0][2:] == attributes
+    for row in clean[1:]:
+        assert cells[row[0]] == row[2:]

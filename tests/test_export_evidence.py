@@ -1,0 +1,110 @@
+"""Each exported flip with its evidence: numbers that add up, and names that no spreadsheet runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from selfml.corrections import neutralise
+from selfml.export import Exported, export
+from selfml.flips import TERMS, read_evidence_model
+from selfml.run import Run, RunWriter
+from tests.tiny_dataset import Shop, open_shop, read_csv, write_csv
+
+
+@pytest.fixture(scope="module")
+def shop(tiny_run, tmp_path_factory) -> Shop:
+    """Nobody writes into it."""
+    return open_shop(tiny_run, tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="module")
+def exported(shop, tmp_path_factory) -> Exported:
+    return export(shop.run, tmp_path_factory.mktemp("out") / "corrected.csv")
+
+
+@pytest.fixture(scope="module")
+def listed(exported) -> pd.DataFrame:
+    return pd.read_csv(exported.flips_file, keep_default_na=False)
+
+
+def test_each_flip_is_listed_once_with_its_numbers(shop, exported, listed):
+    flips, names = shop.run.table("flips"), shop.run.attributes
+    assert exported.flips_file.name == "corrected.flips.csv"
+    assert exported.n_flips == len(listed) == len(flips) > 50
+    assert not listed.duplicated(["file_name", "attribute"]).any()
+    ids = shop.run.table("images")["image_id"]
+    assert listed["file_name"].tolist() == ids[flips["image_index"]].tolist()
+    assert listed["attribute"].tolist() == [neutralise(names[j]) for j in flips["attribute_index"]]
+    for name in ("given", "corrected", "strict_agrees"):
+        assert listed[name].tolist() == flips[name].tolist()
+    for name in ("confidence", "label_score", "score", "strict_score"):
+        np.testing.assert_allclose(listed[name], flips[name], atol=5.1e-7)
+
+
+def test_terms_add_up_to_the_score(listed):
+    terms = listed[[f"term_{name}" for name in TERMS]]
+    assert (terms.abs() > 0.01).any().all()
+    np.testing.assert_allclose(terms.sum(axis=1), listed["score"], atol=1e-5)
+    assert ((listed["score"] > 0) == (listed["corrected"] == 1)).all()
+
+
+def test_basis_images_carry_the_label_score(shop, listed):
+    """Shares sum to one, and weigh the labels shown into the label score."""
+    flips, prior = shop.run.table("flips"), read_evidence_model(shop.run).prior
+    atoms = set(shop.run.table("basis")["image_id"])
+    for text, j, score in zip(
+        listed["basis_images"], flips["attribute_index"], listed["label_score"], strict=True
+    ):
+        parts = [re.fullmatch(r"(.+) c=(\d\.\d{4}) (yes|no|unknown)", p) for p in text.split("; ")]
+        assert {part[1] for part in parts} <= atoms
+        c = np.array([float(part[2]) for part in parts])
+        assert c.sum() == pytest.approx(1, abs=5e-5 * len(c) + 1e-9)
+        assert (np.diff(c) <= 0).all()
+        values = [{"yes": 1, "no": 0, "unknown": prior[j]}[part[3]] for part in parts]
+        assert c @ values == pytest.approx(score, abs=5e-5 * len(c) + 1e-6)
+
+
+# ---------------------------------------------------------------------------------------- formulas
+def test_formulas_in_names_are_neutralised(tiny_run, tmp_path):
+    """With the dataset and without it: no cell of text begins as a formula does."""
+    run = Run(shutil.copytree(tiny_run, tmp_path / "run"))
+    images, basis = run.table("images"), run.table("basis")
+    atom = int(basis["image_index"][0])
+    images.loc[[0, atom], "image_id"] = ["=cmd.jpg", "-atom.jpg"]
+    basis.loc[0, "image_id"] = "-atom.jpg"
+    images.loc[0, "category"] = "@home"
+    root = tmp_path / "shop"
+    root.mkdir()
+    writer = RunWriter(run.path)
+    writer.write_table("images", images)
+    writer.write_table("basis", basis)
+    writer.update(dataset={"path": str(root), "sha256": ""})
+    given = run.array("labels_given")
+    rows = [
+        [name, category or "", *("" if v < 0 else str(v) for v in labels)]
+        for name, category, labels in zip(
+            images["image_id"], images["category"].fillna(""), given, strict=True
+        )
+    ]
+    header = ["file_name", "category", *run.attributes]
+    write_csv(root / "labels.csv", [header, *rows])
+    write_csv(root / "clean.csv", [["file_name", header[2]], [rows[0][0], "1"]])
+    for source in ("input", "run"):
+        done = export(Run(run.path), tmp_path / f"{source}.csv")
+        assert done.from_input == (source == "input")
+        found = read_csv(done.labels_file)
+        assert found[0] == ["file_name", "category", *map(neutralise, run.attributes)]
+        assert found[0][6] == "'=1+1"
+        assert found[1][:2] == ["'=cmd.jpg", "'@home"]
+        flips = read_csv(done.flips_file)
+        assert {row[1] for row in flips[1:]} >= {"'=1+1"}
+        assert {row[0] for row in flips[1:]} >= {"'=cmd.jpg"}
+        assert any(row[-1].startswith("'-atom.jpg c=") for row in flips[1:])
+        for row in [*found, *([r[0], r[1], r[-1]] for r in flips)]:
+            assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@"))]
+        shutil.rmtree(root, ignore_errors=True)
