@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,9 +116,9 @@ def train(
 
     config = with_settings(load_recipe(recipe), settings or [])
     reporter = Reporter()
-    with _interruptible(out):
+    with _quiet_import():
         from selfml.train import train as run_training
-
+    with _interruptible(out):
         run_training(data, out, config, resume=resume, reporter=reporter)
     _show_tables(out)
 
@@ -167,6 +168,28 @@ def export(
     )
     if not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
+
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's remarks about absent GPU libraries, written below Python, off stderr.
+
+    They come whatever its log level is. Should the import fail, all that was written is shown.
+    """
+    with tempfile.TemporaryFile() as kept:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(stderr, 2)
+            kept.seek(0)
+            os.write(2, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 @contextmanager

@@ -113,6 +113,7 @@ class TrainConfig:
     clean_per_batch: int = 6  # paper: 9 of 10 images from N, 1 of 10 from C (58 + 6)
     pretrain_steps: int = 10_000  # paper
     finetune_steps: int = 10_000  # paper; Baseline 0 goes on for as many
+    baseline_0_layers: str = "all"  # paper; "last" trains what the other methods then train
     learning_rate: float = 1e-4  # paper
     finetune_learning_rate: float = 1e-4  # paper
     decay: float = 1e-5  # paper: lr / (1 + decay * step)
@@ -126,6 +127,7 @@ class TrainConfig:
         _at_least("train", self, batch_size=2, pretrain_steps=1, finetune_steps=1)
         _at_least("train", self, decay=0, gamma=0, checkpoint_s=0, cache_gib=0)
         _above_zero("train", self, "learning_rate", "finetune_learning_rate")
+        _one_of("train", self, baseline_0_layers=("all", "last"))
         ok = 0 < self.clean_per_batch < self.batch_size
         require(ok, "train.clean_per_batch", self.clean_per_batch, "between 0 and batch_size")
         require(0 < self.alpha < 1, "train.alpha", self.alpha, "between 0 and 1")
@@ -169,7 +171,10 @@ class FlipConfig:
     """The label flipping module.
 
     ``loss``: ``cross_entropy`` (our choice) or ``l1`` (paper). ``mode``: which evidence makes
-    the corrected labels, ``full`` or ``strict``.
+    the corrected labels, ``full`` or ``strict``. ``clean_moves_basis``: whether the verified
+    labels of C shape the coefficients (paper), or only weigh the evidence, the coefficients
+    learning from what is believed of N (our choice in `quick` and `photos`: label scores of C
+    from coefficients fitted to C look better than they are, and get too much weight).
     """
 
     mode: str = "full"
@@ -177,7 +182,8 @@ class FlipConfig:
     steps: int = 1500  # our choice: pre-training on C
     learning_rate: float = 1e-3  # our choice
     hidden: int = 64  # our choice: of the residual network
-    residual_decay: float = 1e-2  # our choice: weight decay of the residual network
+    residual_decay: float = 1e-1  # our choice: weight decay of the residual network
+    clean_moves_basis: bool = True  # paper
     smoothing: float = 0.1  # our choice: weight of the prior in a label score
 
     def __post_init__(self) -> None:

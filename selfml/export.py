@@ -42,7 +42,7 @@ def export(
 
     The labels file is the dataset's own, row by row and column by column, with only the flipped
     cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
-    Blank cells stay blank unless they are verified.
+    Blank cells stay blank unless they are verified. Flips of verified labels are left out.
 
     Parameters
     ----------
@@ -61,8 +61,12 @@ def export(
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data or run.info["dataset"]["path"])
     flips = select_flips(run.table("flips"), min_confidence=min_confidence, agreed_only=agreed_only)
+    flips = flips[~_is_verified(run, flips)]
     if root.exists():
         dataset = read_dataset(root)
+        own = [dataset.labels_file, *(dataset.root / n for n in ("clean.csv", "truth.csv"))]
+        if out.resolve() in [file.resolve() for file in own]:
+            raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
         rows, changed = _from_input(run, dataset, flips)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
@@ -73,6 +77,19 @@ def export(
     flips_file = out.with_name(f"{out.stem}.flips.csv")
     _write_csv(flips_file, _flip_rows(run, flips))
     return Exported(out, flips_file, len(rows) - 1, len(flips), changed, root.exists())
+
+
+def _is_verified(run: Run, flips: pd.DataFrame) -> np.ndarray:
+    """Whether an expert has verified the label that a flip would change: the expert is right."""
+    i, j = flips["image_index"].to_numpy(), flips["attribute_index"].to_numpy()
+    return _verified_labels(run)[i, j] >= 0
+
+
+def _verified_labels(run: Run) -> np.ndarray:
+    """(N, L) int8, -1 where clean.csv says nothing."""
+    split = run.table("images", ["split"])["split"]
+    of_clean = split.str.startswith("clean").to_numpy()[:, None]
+    return np.where(of_clean, run.array("labels_true"), -1)
 
 
 def _from_input(run: Run, dataset: Dataset, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
@@ -111,11 +128,9 @@ def _edit_cells(dataset: Dataset, corrected: np.ndarray, changed: np.ndarray) ->
 
 
 def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
-    images = run.table("images", ["image_id", "split", "category"])
+    images = run.table("images", ["image_id", "category"])
     given = np.asarray(run.array("labels_given"))
-    of_clean = images["split"].str.startswith("clean").to_numpy()[:, None]
-    verified = np.where(of_clean, run.array("labels_true"), -1)
-    corrected = apply_flips(given, flips, verified)
+    corrected = apply_flips(given, flips, _verified_labels(run))
     has_category = images["category"].notna().any()
     head = ["file_name", *(["category"] if has_category else []), *run.attributes]
     rows = [[neutralise(name) for name in head]]

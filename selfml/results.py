@@ -173,6 +173,7 @@ def write_results(session: Session, data: TrainingData, explained: Explained) ->
     }
     for name, array in arrays.items():
         writer.write_array(name, array)
+    writer.update(n_atoms=len(basis), n_features=basis.shape[1])
     writer.write_text("evidence.json", model.to_json())
     writer.write_table("coefficients", coefficients_frame(coefficients))
     writer.write_table("basis", basis_frame(data, explained.basis_labels, coefficients))
@@ -180,7 +181,6 @@ def write_results(session: Session, data: TrainingData, explained: Explained) ->
     writer.write_table("flips", frame)
     with session.reporter.task("hull distances", data.n_images) as advance:
         _write_coverage(session, data, explained.features, basis, coefficients, advance)
-    writer.update(n_atoms=len(basis), n_features=basis.shape[1])
 
 
 def coefficients_frame(coefficients: sparse.csr_matrix) -> pd.DataFrame:

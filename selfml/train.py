@@ -1,9 +1,10 @@
 """The three methods of the paper's Table 1, stage by stage, into a run directory.
 
 Pre-training on noisy labels is shared; then each method has ``train.finetune_steps`` more steps
-on the same batches and augmentation: Baseline 0 goes on with the noisy labels, Baseline 1
-fine-tunes the last layers on the clean images, SELF-ML trains the last layers on flipped
-labels, jointly with reconstruction and flipping (paper section 3, method.md).
+on the same batches and augmentation: Baseline 0 goes on with the noisy labels (all layers as in
+the paper, or the last layers like the others: ``train.baseline_0_layers``), Baseline 1 fine-tunes
+the last layers on the clean images, SELF-ML trains the last layers on flipped labels, jointly
+with reconstruction and flipping (paper section 3, method.md).
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def _check_out(out: Path, config: Config, resume: bool) -> None:
     stored = out / "config.toml"
     if not stored.exists():
         raise FileExistsError(f"--out: {out} is not empty and not a run; name a new folder")
+    if RunWriter(out).info.get("status") == "failed" and not any((out / "work").glob("*.npz")):
+        return  # it ended before it learned anything, by its data: it may begin again
     if not resume:
         raise FileExistsError(f"--out: {out} has a run already; add --resume or name a new folder")
     if not (out / "work").exists():
@@ -165,16 +168,8 @@ class _Training:
 
     def run(self) -> None:
         """All stages, then the results."""
-        if not self.config.backbone.trainable:
-            self.extractor.cache_maps()
         self._pretrain_and_baseline_0()
-        if self.config.backbone.trainable:
-            self.classifier.backbone.trainable = False
-            self.extractor.cache_maps()
-        pretrained = self.classifier.get_weights()
-        self._fit_classifier("baseline_1", self.data.splits.clean_train, self.data.verified)
-        self._write_probabilities("probabilities_baseline_1")
-        self.classifier.set_weights(pretrained)
+        self._fit_baseline("baseline_1", self.data.splits.clean_train, self.data.verified)
         explained = self._explain()
         self._joint(explained)
         self._write_probabilities("probabilities")
@@ -182,11 +177,26 @@ class _Training:
         write_results(self.session, self.data, explained)
 
     def _pretrain_and_baseline_0(self) -> None:
+        """Leaves the extractor frozen and the classifier as pre-trained."""
+        trainable = self.config.backbone.trainable
+        all_layers = trainable and self.config.train.baseline_0_layers == "all"
         rows, given = self.data.noisy_rows, self.data.given
+        if not trainable:
+            self.extractor.cache_maps()
         self._fit_classifier("pretrain", rows, given)
+        if all_layers:
+            self._fit_baseline("baseline_0", rows, given)
+        if trainable:
+            self.classifier.backbone.trainable = False
+            self.extractor.cache_maps()
+        if not all_layers:
+            self._fit_baseline("baseline_0", rows, given)
+
+    def _fit_baseline(self, method: str, rows: np.ndarray, labels: np.ndarray) -> None:
+        """Train a baseline from the pre-trained weights, and put these back."""
         pretrained = self.classifier.get_weights()
-        self._fit_classifier("baseline_0", rows, given)
-        self._write_probabilities("probabilities_baseline_0")
+        self._fit_classifier(method, rows, labels)
+        self._write_probabilities(f"probabilities_{method}")
         self.classifier.set_weights(pretrained)
 
     def _fit_classifier(self, stage: str, rows: np.ndarray, labels: np.ndarray) -> None:

@@ -59,7 +59,8 @@ def more(row: st.delta_generator.DeltaGenerator) -> None:
             "Part of the data", ["", *SPLITS], format_func=lambda s: SPLIT_NAMES.get(s, "All"),
             **state.bind("split", ["", *SPLITS]),
         )  # fmt: skip
-        st.toggle("Only those safe to accept", **state.bind("auto"))
+        if load.frame(run, overview.flip_counts).auto_accept or state.read().auto:
+            st.toggle("Only those safe to accept", **state.bind("auto"))
     if flip_panels.is_filtered(now):
         cleared = {name: getattr(default, name) for name in flip_panels.FILTERS}
         row.button(

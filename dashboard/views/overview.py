@@ -110,12 +110,16 @@ def _key_figures(run: Run, noise: pd.DataFrame) -> None:
         ("Flips", f"{counts.flips:,}", "Labels that SELF-ML would change, over all images."),
         ("Labels added", f"{counts.to_1:,}", "The shop did not give the label; the image has it."),
         ("Labels removed", f"{counts.to_0:,}", "The shop gave the label; the image lacks it."),
-        (
-            "Safe to accept", f"{counts.auto_accept:,}",
-            "Flips above the confidence at which the wanted precision was reached on verified "
-            "images; they need no look.",
-        ),
-    ]  # fmt: skip
+        ("Images", f"{counts.images:,}", "Images with at least one label to change."),
+    ]
+    if counts.auto_accept:
+        items.append(
+            (
+                "Safe to accept", f"{counts.auto_accept:,}",
+                "Flips above the confidence at which the wanted precision was reached on verified "
+                "images; they need no look.",
+            )
+        )  # fmt: skip
     if len(noise):
         first = noise[noise["set"] == noise["set"].iloc[0]].set_index("labels")["wrong_percent"]
         items.append(
@@ -130,9 +134,11 @@ def _key_figures(run: Run, noise: pd.DataFrame) -> None:
 
 
 def _next_steps(run: Run) -> None:
+    safe = load.frame(run, frames.flip_counts).auto_accept > 0
+    accept = ("views/flips.py", "Flips safe to accept", ":material/done_all:", {"auto": True})
     steps = (
         ("views/flips.py", "See the flips", ":material/swap_horiz:", {}),
-        ("views/flips.py", "Flips safe to accept", ":material/done_all:", {"auto": True}),
+        *([accept] if safe else []),
         ("views/map.py", "Browse the map", ":material/scatter_plot:", {}),
         ("views/attributes.py", "Which labels gained", ":material/label:", {}),
         ("views/basis.py", "What the basis learned", ":material/apps:", {}),

@@ -66,14 +66,24 @@ def scaling_of(name: str) -> str:
 
 
 def small_backbone(size_px: int) -> keras.Model:
-    """Four strided convolutions with batch normalisation, for small pictures on two cores."""
+    """Four strided convolutions and two residual ones between, for small pictures on two cores.
+
+    Each with batch normalisation. At equal time on drawn garments, the residual ones at an eighth
+    of the size gave better features than wider strided ones (our choice).
+    """
     images = keras.Input((size_px, size_px, 3))
-    x = images
-    for width in (32, 64, 96, 128):
-        x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(x)
+
+    def convolution(x, width, strides):
+        x = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.95)(x)
-        x = layers.ReLU()(x)
-    return keras.Model(images, x, name="small")
+        return layers.ReLU()(x)
+
+    x = images
+    for width in (24, 48, 96):
+        x = convolution(x, width, 2)
+    for _ in range(2):
+        x = layers.Add()([x, convolution(x, 96, 1)])
+    return keras.Model(images, convolution(x, 192, 2), name="small")
 
 
 def build_backbone(config: BackboneConfig, size_px: int, *, load_weights=True) -> keras.Model:

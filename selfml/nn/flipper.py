@@ -33,8 +33,7 @@ class LabelFlipper(keras.layers.Layer):
     -----
     ``call`` takes a dict with ``scores``, ``given_term`` (log-likelihood ratios), ``classifier``
     (cross-fitted, Platt-scaled logits), ``given`` (-1 unknown) and ``features`` (B, d), and
-    returns a dict of terms with ``logit``, ``strict_logit`` and ``direct_logit`` (the basis
-    images alone, without the given label).
+    returns a dict of terms with ``logit`` and ``strict_logit``.
     """
 
     def __init__(
@@ -118,12 +117,15 @@ class LabelFlipper(keras.layers.Layer):
             "classifier": self.weight("classifier") * ops.cast(inputs["classifier"], "float32"),
         }
         terms["residual"] = self.residual(inputs, scores, training)
-        terms["direct_logit"] = self.strict_bias + terms["strict_basis"]
-        terms["strict_logit"] = terms["direct_logit"] + given_term
+        terms["strict_logit"] = self.direct_logit(scores) + given_term
         terms["logit"] = (
             self.bias + terms["basis"] + given_term + terms["classifier"] + terms["residual"]
         )
         return terms
+
+    def direct_logit(self, scores):
+        """What the basis images alone say, without the given label: strict evidence less a term."""
+        return self.strict_bias + self.weight("strict_basis") * self.basis_logit(scores)
 
     def basis_logit(self, scores):
         """Log-odds of the smoothed label scores, as :func:`selfml.flips.basis_logit`.

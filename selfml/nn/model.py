@@ -134,8 +134,11 @@ class Explainer(keras.Model):
         c = self.reconstruction(inputs["features"], blocked=blocked, training=training)
         alone = ops.cast(ops.all(blocked, axis=1, keepdims=True), "float32")
         scores = (1.0 - alone) * ops.matmul(c, self.basis_values) + alone * self.flipper.prior
-        terms = self.flipper({**inputs, "scores": scores}, training=training)
-        return {**terms, "coefficients": c, "scores": scores}
+        moves = self.settings.flips.clean_moves_basis
+        weighed = scores if moves else ops.stop_gradient(scores)
+        terms = self.flipper({**inputs, "scores": weighed}, training=training)
+        direct = self.flipper.direct_logit(scores)
+        return {**terms, "direct_logit": direct, "coefficients": c, "scores": scores}
 
     def basis_selection_loss(self, inputs, outputs):
         """L_BS: Huber reconstruction error, group penalty, anchor of X_B (paper section 2)."""
@@ -149,14 +152,16 @@ class Explainer(keras.Model):
     def flipping_loss(self, inputs, outputs):
         """L_EF: verified labels against full and strict evidence, on images of C only.
 
-        The basis images alone also learn to say the verified labels, and what is believed of
-        images of N (``soft``): so c serves labels as well as pixels (our choice).
+        The basis images alone also learn to say what is believed of images of N (``soft``), and
+        where ``flips.clean_moves_basis`` the verified labels: so c serves labels as well as pixels
+        (our choice).
         """
         distance = absolute_distance if self.settings.flips.loss == "l1" else binary_cross_entropy
         verified = inputs["verified"]
         loss = distance(verified, outputs["logit"])
         loss += distance(verified, outputs["strict_logit"])
-        loss += binary_cross_entropy(verified, outputs["direct_logit"])
+        if self.settings.flips.clean_moves_basis:
+            loss += binary_cross_entropy(verified, outputs["direct_logit"])
         return loss + binary_cross_entropy(inputs["soft"], outputs["direct_logit"])
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

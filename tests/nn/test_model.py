@@ -87,11 +87,12 @@ def selection_loss(explainer, inputs, c, lambda_c) -> float:
     return float(huber + lambda_c * group + moved * explainer.reconstruction.learn_basis)
 
 
-def flipping_loss(inputs, outputs, distance) -> float:
+def flipping_loss(inputs, outputs, distance, moves=True) -> float:
+    direct = moves * cross_entropy(inputs["verified"], outputs["direct_logit"])
     return (
         distance(inputs["verified"], outputs["logit"])
         + distance(inputs["verified"], outputs["strict_logit"])
-        + cross_entropy(inputs["verified"], outputs["direct_logit"])
+        + direct
         + cross_entropy(inputs["soft"], outputs["direct_logit"])
     )
 
@@ -123,11 +124,12 @@ def outputs_of(model, inputs) -> dict[str, np.ndarray]:
 
 
 # ---------------------------------------------------------------------------------- composition
-@pytest.mark.parametrize("learn_basis", [True, False])
+@pytest.mark.parametrize(("learn_basis", "moves"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize(("loss", "distance"), [("cross_entropy", cross_entropy), ("l1", absolute)])
-def test_explainer_loss_is_bs_plus_ef(loss, distance, learn_basis):
+def test_explainer_loss_is_bs_plus_ef(loss, distance, learn_basis, moves):
     config = configured(
-        f"flips.loss={loss}", "joint.lambda_bs=0.7", "joint.lambda_ef=3", "basis.lambda_c=2"
+        *(f"flips.loss={loss}", f"flips.clean_moves_basis={str(moves).lower()}"),
+        *("joint.lambda_bs=0.7", "joint.lambda_ef=3", "basis.lambda_c=2"),
     )
     inputs = inputs_of()
     explainer = explainer_of(config, learn_basis=learn_basis)
@@ -137,7 +139,7 @@ def test_explainer_loss_is_bs_plus_ef(loss, distance, learn_basis):
     found = float(numbers(explainer.compute_loss(x=inputs, y_pred=outputs)))
     exact = {k: numbers(v).astype(np.float64) for k, v in outputs.items()}
     bs = selection_loss(explainer, inputs, exact["coefficients"], 2.0)
-    ef = flipping_loss(inputs, exact, distance)
+    ef = flipping_loss(inputs, exact, distance, moves)
     assert found == pytest.approx(0.7 * bs + 3 * ef + decay(explainer), rel=1e-4)
     explainer.use_flips = False
     found = float(numbers(explainer.compute_loss(x=inputs, y_pred=outputs)))
@@ -193,6 +195,30 @@ def test_classifier_loss_gives_the_explainer_no_gradient():
     others = {k: v for k, v in slopes.items() if k not in mine and "sparse_" not in k}
     assert all((v == 0).all() for k, v in slopes.items() if "sparse_" in k)
     assert any((v != 0).any() for v in others.values())
+
+
+def test_verified_labels_move_the_coefficients_only_where_asked():
+    """Of L_EF on C alone: the weights of the evidence learn, C_X as the setting says."""
+    inputs = inputs_of()
+    inputs["soft"][:] = -1
+    for moves in (True, False):
+        config = configured(
+            "joint.lambda_bs=0", "basis.rank=3", f"flips.clean_moves_basis={str(moves).lower()}"
+        )
+        slopes = weight_gradients(explainer_of(config, hidden=0), inputs)
+        reached = [bool((v != 0).any()) for k, v in slopes.items() if "kernel" in k]
+        assert reached == [moves]
+        assert any((v != 0).any() for k, v in slopes.items() if "basis_shared" in k)
+
+
+def test_what_is_believed_of_noisy_images_always_moves_the_coefficients():
+    config = configured(
+        "joint.lambda_bs=0", "basis.rank=3", "flips.clean_moves_basis=false"
+    )
+    inputs = inputs_of()
+    inputs["verified"][:] = -1
+    slopes = weight_gradients(explainer_of(config, hidden=0), inputs)
+    assert any((v != 0).any() for k, v in slopes.items() if "kernel" in k)
 
 
 def test_explainer_losses_give_the_classifier_no_gradient():
