@@ -42,10 +42,10 @@ dashboard: install
 	  --server.headless $(if $(filter 1,$(HEADLESS)),true,false)
 
 test: $(VENV)/.installed-tests chromium
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not torch"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch"
 
 test-fast: $(VENV)/.installed-tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not torch and not slow and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch and not slow and not browser"
 
 test-torch: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet "torch>=2.9"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -29,6 +30,7 @@ RunFolder = Annotated[Path, typer.Argument(help="A run directory that `selfml tr
 def main() -> None:
     """Entry point: expected errors are one line on standard error, never a traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each model it compiles
     try:
         app()
     except (ValueError, OSError) as error:

@@ -61,16 +61,18 @@ def export(
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data or run.info["dataset"]["path"])
     flips = select_flips(run.table("flips"), min_confidence=min_confidence, agreed_only=agreed_only)
-    flips = flips[~_is_verified(run, flips)]
     if root.exists():
         dataset = read_dataset(root)
         own = [dataset.labels_file, *(dataset.root / n for n in ("clean.csv", "truth.csv"))]
         if out.resolve() in [file.resolve() for file in own]:
             raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
-        rows, changed = _from_input(run, dataset, flips)
+        row_of = _rows_in(run, dataset)
+        flips = _unverified(flips, dataset.labels_verified[row_of])
+        rows, changed = _from_input(dataset, row_of, flips)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
     else:
+        flips = _unverified(flips, _verified_labels(run))
         rows, changed = _from_run(run, flips)
     out.parent.mkdir(parents=True, exist_ok=True)
     _write_csv(out, rows)
@@ -79,10 +81,9 @@ def export(
     return Exported(out, flips_file, len(rows) - 1, len(flips), changed, root.exists())
 
 
-def _is_verified(run: Run, flips: pd.DataFrame) -> np.ndarray:
-    """Whether an expert has verified the label that a flip would change: the expert is right."""
-    i, j = flips["image_index"].to_numpy(), flips["attribute_index"].to_numpy()
-    return _verified_labels(run)[i, j] >= 0
+def _unverified(flips: pd.DataFrame, verified: np.ndarray) -> pd.DataFrame:
+    """The flips of labels that no expert has verified; where one has, the expert is right."""
+    return flips[verified[flips["image_index"], flips["attribute_index"]] < 0]
 
 
 def _verified_labels(run: Run) -> np.ndarray:
@@ -92,7 +93,8 @@ def _verified_labels(run: Run) -> np.ndarray:
     return np.where(of_clean, run.array("labels_true"), -1)
 
 
-def _from_input(run: Run, dataset: Dataset, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
+def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
+    """The dataset's row of each image of the run, (N,) int."""
     ids = run.table("images", ["image_id"])["image_id"]
     where = pd.Series(np.arange(dataset.n_images), index=dataset.file_names)
     at = where.reindex(ids)
@@ -101,7 +103,12 @@ def _from_input(run: Run, dataset: Dataset, flips: pd.DataFrame) -> tuple[list[l
             f"{dataset.root}: is not the dataset this run was trained on "
             "(other images or attributes); name that one with --data"
         )
-    row_of = at.to_numpy(np.int64)
+    return at.to_numpy(np.int64)
+
+
+def _from_input(
+    dataset: Dataset, row_of: np.ndarray, flips: pd.DataFrame
+) -> tuple[list[list[str]], int]:
     moved = flips.assign(image_index=row_of[flips["image_index"].to_numpy()])
     given = dataset.labels_given
     corrected = apply_flips(given, moved, dataset.labels_verified)

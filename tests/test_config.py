@@ -75,6 +75,8 @@ LEARNED = {  # what `quick` and `photos` share: the explanation as this project 
     "data.test_fraction": 0.25,
     "train.batch_size": 64,
     "train.clean_per_batch": 6,
+    "train.gamma": 0.0,
+    "train.alpha": 0.6,
     "joint.lambda_ef": 10.0,
 }
 QUICK = LEARNED | {
@@ -248,7 +250,10 @@ def test_an_error_names_the_setting_the_rule_and_the_value(text, name, rule, val
         (["=1"], "--set: must be key=value, got '=1'"),
         ([""], "--set: must be key=value, got ''"),
         (["sead=1"], "sead: no such setting; there are augment, backbone, basis"),
-        (["train.steps=1"], "train.steps: no such setting; there are alpha, batch_size"),
+        (
+            ["train.steps=1"],
+            "train.steps: no such setting; there are alpha, baseline_0_layers, batch_size",
+        ),
         (["train=1"], "train: is a section"),
         (["seed.x=1"], "seed: must be a whole number"),
         (["seed=1", "seed.x=1"], "--set: seed is set twice"),

@@ -15,8 +15,6 @@ from selfml.flips import receipt
 from selfml.run import METHODS, Run, RunError
 from tests.tiny_run import build_tiny_run
 
-pytestmark = pytest.mark.xdist_group("evaluate")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:

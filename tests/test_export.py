@@ -110,8 +110,18 @@ def test_limits_leave_flips_out(shop, tmp_path, limits):
     done = export(shop.run, tmp_path / "corrected.csv", **limits)
     expected, n_changed = by_hand(shop, kept)
     assert read_csv(done.labels_file)[1:] == expected
-    assert (done.n_flips, done.n_changed_cells) == (len(kept), n_changed)
-    assert len(read_csv(done.flips_file)) == len(kept) + 1
+    listed = len(shop.unverified(kept))
+    assert (done.n_flips, done.n_changed_cells) == (listed, n_changed)
+    assert len(read_csv(done.flips_file)) == listed + 1
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "clean.csv"])
+def test_the_datasets_own_files_are_never_overwritten(shop, name):
+    before = (shop.root / name).read_bytes()
+    with pytest.raises(ValueError, match=r"--out: .*own file; name another") as caught:
+        export(shop.run, shop.root / "x" / ".." / name)
+    assert "\n" not in str(caught.value)
+    assert (shop.root / name).read_bytes() == before
 
 
 def test_twice_is_the_same_bytes(shop, exported, tmp_path):

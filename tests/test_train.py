@@ -28,7 +28,7 @@ from selfml.run import ARRAYS, METHODS, SCHEMAS, SPLITS, Run
 from selfml.train import STAGES, train
 from tests.training import PAPER_LIKE, Interrupting, assert_same_results, tiny_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]
+pytestmark = pytest.mark.slow
 QUIET = Reporter(quiet=True)
 
 

@@ -12,6 +12,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from selfml.run import Run, RunWriter
 
 CELLS = {-1: "", 0: "0", 1: "1"}
@@ -31,6 +33,12 @@ class Shop:
     def name(self, row: list[str]) -> str:
         """The image of a row, as the run calls it."""
         return row[self.header.index("file_name")].replace("\\", "/")
+
+    def unverified(self, flips: pd.DataFrame) -> pd.DataFrame:
+        """The flips of labels that clean.csv does not verify: those to be exported."""
+        ids, names = self.run.table("images")["image_id"], self.run.attributes
+        keys = zip(ids[flips["image_index"]], flips["attribute_index"], strict=True)
+        return flips[[(name, names[j]) not in self.verified for name, j in keys]]
 
     def labels(self, row: list[str]) -> dict[str, str]:
         """Attribute -> cell of a row."""

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import components, flip_cards, flip_panels, load, state
 from dashboard.frames import flips as frames
+from dashboard.frames import overview
 from selfml.run import SPLITS, Run
 
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
@@ -33,10 +34,10 @@ def choose(run: Run) -> None:
         "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], width=178,
         **state.bind("sort", frames.SORTS),
     )  # fmt: skip
-    more(row)
+    more(row, run)
 
 
-def more(row: st.delta_generator.DeltaGenerator) -> None:
+def more(row: st.delta_generator.DeltaGenerator, run: Run) -> None:
     """The filters that are needed less often, and a way to drop all of them."""
     now = state.read()
     default = state.Selection()

@@ -148,7 +148,7 @@ def test_output_layer_cuts_the_model():
 
 def test_small_backbone():
     model = build_backbone(BackboneConfig(name="small", weights="none"), 64)
-    assert model.output_shape == (None, 4, 4, 128)
+    assert model.output_shape == (None, 4, 4, 192)
     assert (numbers(model(np.ones((1, 64, 64, 3), np.float32))) >= 0).all()
 
 

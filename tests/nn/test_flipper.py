@@ -95,9 +95,7 @@ def test_terms_add_up():
     full = numbers(flipper.bias) + t["basis"] + t["given"] + t["classifier"] + t["residual"]
     np.testing.assert_allclose(t["logit"], full, atol=1e-4)
     direct = numbers(flipper.strict_bias) + t["strict_basis"]
-    np.testing.assert_allclose(
-        numbers(flipper.direct_logit(inputs["scores"])), direct, atol=1e-5
-    )
+    np.testing.assert_allclose(numbers(flipper.direct_logit(inputs["scores"])), direct, atol=1e-5)
     np.testing.assert_allclose(t["strict_logit"], direct + t["given"], atol=1e-5)
 
 

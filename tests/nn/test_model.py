@@ -212,9 +212,7 @@ def test_verified_labels_move_the_coefficients_only_where_asked():
 
 
 def test_what_is_believed_of_noisy_images_always_moves_the_coefficients():
-    config = configured(
-        "joint.lambda_bs=0", "basis.rank=3", "flips.clean_moves_basis=false"
-    )
+    config = configured("joint.lambda_bs=0", "basis.rank=3", "flips.clean_moves_basis=false")
     inputs = inputs_of()
     inputs["verified"][:] = -1
     slopes = weight_gradients(explainer_of(config, hidden=0), inputs)
