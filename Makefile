@@ -67,6 +67,8 @@ assets: install
 	$(BIN)/selfml synth .demo/assets --images 2400 --extra-test 300 --clean-fraction 0.08
 	$(BIN)/selfml train .demo/assets --recipe quick --out assets/demo-run
 	rm -rf assets/demo-run/model
+	$(BIN)/python -c "from selfml.run import RunWriter as W; w = W('assets/demo-run'); \
+	  w.update(dataset=w.info['dataset'] | {'path': '.demo/assets'})"
 
 lock: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet uv

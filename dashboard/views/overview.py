@@ -110,7 +110,7 @@ def _key_figures(run: Run, noise: pd.DataFrame) -> None:
         ("Flips", f"{counts.flips:,}", "Labels that SELF-ML would change, over all images."),
         ("Labels added", f"{counts.to_1:,}", "The shop did not give the label; the image has it."),
         ("Labels removed", f"{counts.to_0:,}", "The shop gave the label; the image lacks it."),
-        ("Images", f"{counts.images:,}", "Images with at least one label to change."),
+        ("Images changed", f"{counts.images:,}", "Images with at least one label to change."),
     ]
     if counts.auto_accept:
         items.append(
