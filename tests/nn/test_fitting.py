@@ -290,3 +290,19 @@ def test_session_check(tmp_path):
     session.stop.set()
     with pytest.raises(Interrupted):
         session.check()
+
+
+# --------------------------------------------------------------------------------------- memory
+def test_freed_memory_is_kept(monkeypatch):
+    """TensorFlow's generator has the allocator give it back; ours comes after the generator."""
+    calls = []
+
+    class Library:
+        def mallopt(self, name, value):
+            calls.append((name, value))
+
+    monkeypatch.setattr(fitting.ctypes, "CDLL", lambda _name: Library())
+    fitting.keep_freed_memory()
+    assert calls == [(-1, 1 << 30), (-3, 1 << 30)]
+    monkeypatch.setattr(fitting.ctypes, "CDLL", lambda _name: object())
+    fitting.keep_freed_memory()  # no mallopt in this C library
