@@ -22,7 +22,7 @@ from selfml.training_data import TrainingData
 MAX_LOGIT = 8.0
 
 
-def evidence_inputs(features: np.ndarray, data: TrainingData) -> Explained:
+def evidence_inputs(features: np.ndarray, data: TrainingData, smoothing: float = 0.1) -> Explained:
     """Rates, cross-fitted scores and priors from the clean training images."""
     clean = data.splits.clean_train
     verified = data.verified[clean]
@@ -36,7 +36,7 @@ def evidence_inputs(features: np.ndarray, data: TrainingData) -> Explained:
     zeros = np.zeros(data.n_attributes)
     model = EvidenceModel(
         prior=(positives + 0.5) / (known + 1.0),
-        smoothing=0.1,
+        smoothing=smoothing,
         bias=zeros,
         basis_weight=zeros,
         strict_bias=zeros,

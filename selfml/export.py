@@ -42,7 +42,8 @@ def export(
 
     The labels file is the dataset's own, row by row and column by column, with only the flipped
     cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
-    Blank cells stay blank unless they are verified. Flips of verified labels are left out.
+    Blank cells stay blank unless they are verified. Flips of verified labels are left out, and those
+    of cells that were changed since the run was trained.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ def export(
             raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
         row_of = _rows_in(run, dataset)
         flips = _unverified(flips, dataset.labels_verified[row_of])
+        flips = _still_given(flips, dataset.labels_given[row_of])
         rows, changed = _from_input(dataset, row_of, flips)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
@@ -86,8 +88,16 @@ def _unverified(flips: pd.DataFrame, verified: np.ndarray) -> pd.DataFrame:
     return flips[verified[flips["image_index"], flips["attribute_index"]] < 0]
 
 
+def _still_given(flips: pd.DataFrame, given: np.ndarray) -> pd.DataFrame:
+    """The flips whose label the shop has not changed since the run was trained."""
+    return flips[given[flips["image_index"], flips["attribute_index"]] == flips["given"]]
+
+
 def _verified_labels(run: Run) -> np.ndarray:
-    """(N, L) int8, -1 where clean.csv says nothing."""
+    """(N, L) int8, the labels of the clean images; -1 elsewhere.
+
+    Rows of clean.csv beyond ``data.clean_samples`` count as noisy in a run.
+    """
     split = run.table("images", ["split"])["split"]
     of_clean = split.str.startswith("clean").to_numpy()[:, None]
     return np.where(of_clean, run.array("labels_true"), -1)
@@ -118,7 +128,11 @@ def _from_input(
 
 def _edit_cells(dataset: Dataset, corrected: np.ndarray, changed: np.ndarray) -> list[list[str]]:
     text = dataset.labels_file.read_text(encoding="utf-8-sig")
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    rows = [
+        row
+        for row in csv.reader(io.StringIO(text, newline=""))
+        if any(cell.strip() for cell in row)
+    ]
     header = [name.strip() for name in rows[0]]
     names = rows[0].copy()
     columns = [header.index(name) for name in dataset.attributes]

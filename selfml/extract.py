@@ -19,10 +19,15 @@ LARGEST_DEVIATION = 6.0
 
 
 class Part(keras.Model):
-    """One function of a model, to be run with ``predict_on_batch``."""
+    """One function of a model, to be run with ``predict_on_batch``.
 
-    def __init__(self, function: Callable):
+    ``of`` is the layer or model whose weights the function reads. It must be tracked: JAX compiles
+    the weights of what it does not know of into the function, and never reads them again.
+    """
+
+    def __init__(self, of: keras.layers.Layer, function: Callable):
         super().__init__()
+        self.of = of
         self.function = function
 
     def call(self, inputs):
@@ -46,8 +51,8 @@ class Extractor:
         self.session, self.classifier, self.data = session, classifier, data
         self.maps: np.ndarray | None = None
         self.standardisation: dict[str, np.ndarray] = {}
-        self._logits = Part(lambda x: classifier(x, training=False))
-        self._features = Part(self._head_and_pool)
+        self._logits = Part(classifier, lambda x: classifier(x, training=False))
+        self._features = Part(classifier, self._head_and_pool)
 
     def _head_and_pool(self, x):
         maps = self.classifier.maps(x) if x.shape[-1] == 3 else ops.cast(x, "float32")
@@ -82,7 +87,8 @@ class Extractor:
         draws from ``augment.cached_variants`` fixed versions of an image.
         """
         config, data = self.session.config, self.data
-        plain = Part(lambda x: self.classifier.backbone(self.classifier.scale(x), training=False))
+        scale, backbone = self.classifier.scale, self.classifier.backbone
+        plain = Part(backbone, lambda x: backbone(scale(x), training=False))
         shape = plain.predict_on_batch(np.asarray(data.pixels[:1])).shape[1:]
         versions = 1 + config.augment.cached_variants * (config.augment.fraction > 0)
         size = (data.n_images, versions, *shape)
@@ -103,7 +109,7 @@ class Extractor:
         augment = augmentation(
             self.session.config.augment, self.session.config.seed, everything=True
         )
-        turned = Part(lambda x: augment(ops.cast(x, "float32"), training=True))
+        turned = Part(augment, lambda x: augment(ops.cast(x, "float32"), training=True))
         everything = np.arange(len(maps))
         train = np.sort(np.concatenate([self.data.noisy_rows]))
         total = len(maps) + (maps.shape[1] - 1) * len(train)

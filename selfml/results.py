@@ -72,7 +72,8 @@ class Explained:
 
     def coefficients(self, rows: np.ndarray) -> sparse.csr_matrix:
         """c of images, (len(rows), K) float32; an atom's own image may use it."""
-        part = Part(lambda x: self.explainer.reconstruction(x, training=False))
+        reconstruction = self.explainer.reconstruction
+        part = Part(reconstruction, lambda x: reconstruction(x, training=False))
         found = []
         for start in range(0, len(rows), 8192):
             dense = predict(part, self.features, rows[start : start + 8192])
@@ -126,7 +127,7 @@ class Explained:
             inputs = {"features": x[:, :n_features], "given": x[:, n_features : n_features + n]}
             return flipper.residual(inputs, x[:, n_features + n :], False)
 
-        part = Part(residual)
+        part = Part(flipper, residual)
         found = []
         for start in range(0, len(rows), 8192):
             chunk = rows[start : start + 8192]

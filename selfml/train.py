@@ -1,7 +1,7 @@
 """The three methods of the paper's Table 1, stage by stage, into a run directory.
 
 Pre-training on noisy labels is shared; then each method has ``train.finetune_steps`` more steps
-on the same batches and augmentation: Baseline 0 goes on with the noisy labels (all layers as in
+of the same batch size and augmentation: Baseline 0 goes on with the noisy labels (all layers as in
 the paper, or the last layers like the others: ``train.baseline_0_layers``), Baseline 1 fine-tunes
 the last layers on the clean images, SELF-ML trains the last layers on flipped labels, jointly
 with reconstruction and flipping (paper section 3, method.md).
@@ -9,6 +9,7 @@ with reconstruction and flipping (paper section 3, method.md).
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import subprocess
@@ -107,8 +108,9 @@ def _check_out(out: Path, config: Config, resume: bool) -> None:
     stored = out / "config.toml"
     if not stored.exists():
         raise FileExistsError(f"--out: {out} is not empty and not a run; name a new folder")
-    if RunWriter(out).info.get("status") == "failed" and not any((out / "work").glob("*.npz")):
-        return  # it ended before it learned anything, by its data: it may begin again
+    if _ended_before_it_learned(out):
+        shutil.rmtree(out / "work", ignore_errors=True)  # its caches may be of other data
+        return
     if not resume:
         raise FileExistsError(f"--out: {out} has a run already; add --resume or name a new folder")
     if not (out / "work").exists():
@@ -117,6 +119,15 @@ def _check_out(out: Path, config: Config, resume: bool) -> None:
         raise FileExistsError(
             f"--resume: {stored} has other settings; give the same --recipe and --set as before"
         )
+
+
+def _ended_before_it_learned(out: Path) -> bool:
+    """Whether a run was refused, by its data or settings, and so may begin again."""
+    try:
+        status = json.loads((out / "run.json").read_text(encoding="utf-8")).get("status")
+    except (OSError, ValueError, AttributeError):
+        return False
+    return status == "failed" and not any((out / "work").glob("*.npz"))
 
 
 def _plan(config: Config) -> list[dict[str, int | str]]:
@@ -237,7 +248,7 @@ class _Training:
         """Reconstruction on N, labels for the basis, then flipping on C."""
         data, config = self.data, self.config
         features = descriptor(self.extractor, data, config.basis.features)
-        explained = evidence_inputs(features, data)
+        explained = evidence_inputs(features, data, config.flips.smoothing)
         candidates = getattr(data.splits, f"{config.basis.source}_train")
         sample = choose_sample(features, candidates, config.basis, seed=config.seed)
         explained.explainer = build_explainer(features, sample, data.n_attributes, config)

@@ -95,10 +95,17 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
             "clean.csv: the clean training images have no verified 1 or no verified 0; "
             "verify images of both kinds"
         )
+    sha256 = whole.sha256()
+    before = (writer.info.get("dataset") or {}).get("sha256", sha256)
+    if before != sha256 and any(session.work.glob("*.npz")):
+        raise DatasetError(
+            f"--resume: {root} is not what this run began with (files were changed); "
+            "put them back, or start a new run with another --out"
+        )
     data = TrainingData(dataset, splits, loaded.pixels, dataset.labels_given, verified, true)
     _write_tables(session, data, loaded)
     writer.update(
-        dataset={"path": str(Path(root).resolve()), "sha256": whole.sha256()},
+        dataset={"path": str(Path(root).resolve()), "sha256": sha256},
         n_images=data.n_images,
         n_attributes=data.n_attributes,
         unreadable=[list(pair) for pair in loaded.unreadable],

@@ -42,6 +42,7 @@ PAPER_LIKE = [
     "basis.n_atoms=60",
     "flips.loss=l1",
     "head.kernel=3",
+    "train.baseline_0_layers=all",
 ]
 
 

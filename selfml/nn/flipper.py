@@ -43,7 +43,7 @@ class LabelFlipper(keras.layers.Layer):
         *,
         hidden=64,
         smoothing=0.1,
-        residual_decay=1e-2,
+        residual_decay=1e-1,
         shrink=0.02,
         **kwargs,
     ):

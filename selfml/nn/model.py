@@ -154,7 +154,7 @@ class Explainer(keras.Model):
 
         The basis images alone also learn to say what is believed of images of N (``soft``), and
         where ``flips.clean_moves_basis`` the verified labels: so c serves labels as well as pixels
-        (our choice).
+        (our choice). The strict bias and weight learn from all of these.
         """
         distance = absolute_distance if self.settings.flips.loss == "l1" else binary_cross_entropy
         verified = inputs["verified"]
