@@ -42,8 +42,8 @@ def export(
 
     The labels file is the dataset's own, row by row and column by column, with only the flipped
     cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
-    Blank cells stay blank unless they are verified. Flips of verified labels are left out, and those
-    of cells that were changed since the run was trained.
+    Blank cells stay blank unless they are verified. Flips of verified labels are left out, and
+    those of cells that were changed since the run was trained.
 
     Parameters
     ----------

@@ -124,6 +124,24 @@ def test_the_datasets_own_files_are_never_overwritten(shop, name):
     assert (shop.root / name).read_bytes() == before
 
 
+def test_cells_edited_since_training_are_left_to_their_editor(tiny_run, tmp_path):
+    shop = open_shop(tiny_run, tmp_path)
+    flips = shop.unverified(shop.run.table("flips"))
+    before = export(shop.run, tmp_path / "before.csv")
+    ids, names = shop.run.table("images")["image_id"], shop.run.attributes
+    image, attribute = ids[flips["image_index"].iloc[0]], names[flips["attribute_index"].iloc[0]]
+    rows = read_csv(shop.root / "labels.csv", "utf-8-sig")
+    column = [name.strip() for name in rows[0]].index(attribute)
+    for row in rows[1:]:
+        if shop.name(row) == image:
+            row[column] = ""
+    write_csv(shop.root / "labels.csv", [*rows, [" "] * len(rows[0])])
+    after = export(shop.run, tmp_path / "after.csv")
+    assert after.n_flips == before.n_flips - 1
+    exported = read_csv(after.labels_file)
+    assert {row[column] for row in exported if shop.name(row) == image} == {""}
+
+
 def test_twice_is_the_same_bytes(shop, exported, tmp_path):
     for _ in range(2):
         again = export(shop.run, tmp_path / "corrected.csv")
