@@ -176,7 +176,7 @@ def export(
 def _quiet_import() -> Iterator[None]:
     """Keep TensorFlow's remarks about absent GPU libraries, written below Python, off stderr.
 
-    They come whatever its log level is. Should the import fail, all that was written is shown.
+    They come whatever its log level is. Should the import raise, all that was written is shown.
     """
     with tempfile.TemporaryFile() as kept:
         sys.stderr.flush()

@@ -184,7 +184,7 @@ def test_train_destroys_nothing(selfml, shop, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--resume",)])
 def test_a_start_that_failed_by_its_data_can_be_made_again(selfml, tmp_path, options):
-    """Neither "has a run already" nor "is complete": the data's own error, until it is mended."""
+    """Neither "has a run already" nor "is complete", but the data's own error again."""
     nowhere, out = tmp_path / "nowhere", tmp_path / "run"
     first = selfml("train", nowhere, "--out", out)
     one_line(first, "nowhere")

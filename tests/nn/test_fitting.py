@@ -294,7 +294,6 @@ def test_session_check(tmp_path):
 
 # --------------------------------------------------------------------------------------- memory
 def test_freed_memory_is_kept(monkeypatch):
-    """TensorFlow's generator has the allocator give it back; ours comes after the generator."""
     calls = []
 
     class Library:
@@ -306,3 +305,14 @@ def test_freed_memory_is_kept(monkeypatch):
     assert calls == [(-1, 1 << 30), (-3, 1 << 30)]
     monkeypatch.setattr(fitting.ctypes, "CDLL", lambda _name: object())
     fitting.keep_freed_memory()  # no mallopt in this C library
+
+
+def test_a_fit_keeps_freed_memory_once_its_generator_is_made(monkeypatch, tmp_path):
+    """TensorFlow's generator has the allocator give freed memory back, so ours must come after."""
+    drawn, kept = [], []
+    draw = Batches.__getitem__
+    monkeypatch.setattr(Batches, "__getitem__", lambda self, i: drawn.append(i) or draw(self, i))
+    monkeypatch.setattr(fitting, "keep_freed_memory", lambda: kept.append(len(drawn)))
+    fit(session_in(tmp_path), Small())
+    assert len(kept) == 1
+    assert kept[0] > 1  # one batch is drawn before the fit, to build the model
