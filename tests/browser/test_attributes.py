@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.browser.conftest import settled
+
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., "sync_api.Page"]
@@ -37,5 +39,6 @@ def test_from_an_attribute_to_its_flips(open_view: Open):
     page.get_by_role("link", name=f"See all {n} flips").click()
     counts = page.locator("[data-testid=flip-counts] strong")
     sync_api.expect(counts).to_have_text(n, timeout=30_000)
+    settled(page)  # the count comes before the cards
     page.locator(".fc-card b").first.wait_for(timeout=30_000)
     assert set(page.locator(".fc-card b").all_inner_texts()) == {name}

@@ -10,6 +10,7 @@ import pytest
 
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.run import Run
+from tests.browser.conftest import settled
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -75,6 +76,7 @@ def test_filters_change_the_address_and_reopen_equal(open_view: Open):
     page.get_by_text("Taken off", exact=True).first.click()
     page.wait_for_url("**direction=to_0**")
     sync_api.expect(counts).not_to_have_text(before)
+    settled(page)  # the count comes before the cards
     after, cards = counts.inner_text(), page.locator(".fc-card b").all_inner_texts()
     address = page.url
     again = open_view("flips", urlsplit(address).query)
