@@ -62,13 +62,18 @@ class BackboneConfig:
     """The convolutional network under the head.
 
     ``name`` is one of ``keras.applications`` or ``small``; ``weights`` is ``imagenet``,
-    ``none`` or a ``.weights.h5`` file; ``output_layer`` names the layer whose maps are used,
-    empty for the last.
+    ``none`` or a ``.weights.h5`` file; ``output_layer`` names the layer where the network is cut,
+    empty for the last. ``map_layers`` names, with commas, the layers whose maps are used together,
+    each averaged over the cells of the smallest grid; empty for the output layer alone. Early
+    layers know colours that late ones have forgotten. ``standardise`` gives every channel of the
+    maps of a frozen backbone mean 0 and variance 1.
     """
 
     name: str = "VGG16"  # paper
     weights: str = "imagenet"
     output_layer: str = ""
+    map_layers: str = ""  # our choice
+    standardise: bool = False  # our choice
     trainable: bool = True  # paper: the extractor is trained in pre-training
 
 
@@ -143,6 +148,8 @@ class BasisConfig:
     ``source = "clean"`` they are verified already, with ``"noisy"`` truth.csv plays the expert.
     ``rank``: 0 learns a linear C_X as in the paper; above 0 the coefficients come from
     distances in a learned projection of that many dimensions (method.md, our choice).
+    ``category_weight``: where the data carry ``category``, the features get a block that tells the
+    categories apart, with this share of the other features' deviation; 0 leaves it out.
     """
 
     source: str = "noisy"  # paper
@@ -156,12 +163,14 @@ class BasisConfig:
     dropout: float = 0.0  # our choice: on the input of the projection
     non_zeros: float = 6.0  # our choice: atoms an image shares to start with
     seed_with: str = "kmeans"  # our choice: kmeans | farthest | random
+    category_weight: float = 0.0  # our choice
 
     def __post_init__(self) -> None:
         _one_of("basis", self, source=("noisy", "clean"), labels=("nearest_clean", "oracle"))
         _one_of("basis", self, features=("head", "head+backbone"))
         _one_of("basis", self, seed_with=("kmeans", "farthest", "random"))
         _at_least("basis", self, n_atoms=2, rank=0, lambda_c=0, steps=1, non_zeros=1)
+        _at_least("basis", self, category_weight=0)
         _above_zero("basis", self, "learning_rate")
         require(0 <= self.dropout < 1, "basis.dropout", self.dropout, "at least 0 and below 1")
 

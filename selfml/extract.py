@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from selfml.config import BasisConfig
 from selfml.nn.augment import augmentation
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, augmented_maps, rows_of
@@ -16,6 +17,9 @@ from selfml.training_data import TrainingData
 
 PREDICT_BATCH = 128
 LARGEST_DEVIATION = 6.0
+ADAPT_IMAGES = 1000
+CATEGORY_FLOOR = 0.02  # keeps a rare category from standing far outside (our choice)
+CATEGORY_IMAGES = 5  # a category with fewer images has no place in the features (our choice)
 
 
 class Part(keras.Model):
@@ -89,6 +93,7 @@ class Extractor:
         config, data = self.session.config, self.data
         scale, backbone = self.classifier.scale, self.classifier.backbone
         plain = Part(backbone, lambda x: backbone(scale(x), training=False))
+        self._adapt(plain)
         shape = plain.predict_on_batch(np.asarray(data.pixels[:1])).shape[1:]
         versions = 1 + config.augment.cached_variants * (config.augment.fraction > 0)
         size = (data.n_images, versions, *shape)
@@ -104,6 +109,15 @@ class Extractor:
         maps.flush()
         temporary.rename(path)
         self.maps = np.load(path, mmap_mode="r")
+
+    def _adapt(self, plain: keras.Model) -> None:
+        """Standardise the maps of a backbone that is frozen from the start."""
+        config = self.session.config.backbone
+        if not config.standardise or config.trainable:
+            return
+        rows = self.data.noisy_rows
+        rows = rows[:: max(1, len(rows) // ADAPT_IMAGES)]
+        self.classifier.norm.adapt(predict(plain, self.data.pixels, rows))
 
     def _fill(self, maps: np.ndarray, plain: keras.Model) -> None:
         augment = augmentation(
@@ -129,14 +143,12 @@ class Extractor:
                     advance(done)
 
 
-def descriptor(extractor: Extractor, data: TrainingData, kind: str) -> np.ndarray:
+def descriptor(extractor: Extractor, data: TrainingData, basis: BasisConfig) -> np.ndarray:
     """The features x that are reconstructed, (N, d) float32, standardised on N_train.
 
-    Parameters
-    ----------
-    kind : {"head", "head+backbone"}
-        The pre-trained head's features (paper), or those and the pooled maps (method.md), with
-        equal variance in both.
+    ``basis.features``: the pre-trained head's features (paper), or those and the pooled maps
+    (method.md), with equal variance in both. ``basis.category_weight`` above 0 appends the shop's
+    categories: what an image is filed under is evidence as well.
 
     Notes
     -----
@@ -144,7 +156,7 @@ def descriptor(extractor: Extractor, data: TrainingData, kind: str) -> np.ndarra
     clean images' features must not know their verified labels.
     """
     head, pooled = extractor.features(np.arange(data.n_images))
-    blocks = [head] if kind == "head" else [head, pooled]
+    blocks = [head] if basis.features == "head" else [head, pooled]
     total = sum(block.shape[1] for block in blocks)
     parts, means, scales = [], [], []
     for block in blocks:
@@ -160,6 +172,32 @@ def descriptor(extractor: Extractor, data: TrainingData, kind: str) -> np.ndarra
     extractor.standardisation = {
         "mean": np.concatenate(means),
         "scale": np.concatenate(scales),
-        "kind": np.array(kind),
+        "kind": np.array(basis.features),
     }
+    categories = data.dataset.categories
+    if basis.category_weight and categories is not None:
+        names, block = category_block(categories, data.splits.noisy_train)
+        weight = basis.category_weight * np.sqrt(total / max(len(names), 1))
+        parts.append((weight * block).astype(np.float32))
+        extractor.standardisation |= {"categories": names, "category_weight": np.array(weight)}
     return np.concatenate(parts, axis=1)
+
+
+def category_block(categories: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names (G,) and standardised indicators (N, G) of the categories of an image.
+
+    Parameters
+    ----------
+    categories : (N,) str
+        "" where unknown; such an image, or one of a category that fewer than ``CATEGORY_IMAGES``
+        of ``rows`` have, has the mean, 0, everywhere.
+    rows : (M,) int
+        Images whose shares of the categories are taken.
+    """
+    of = np.array([str(name or "") for name in categories])
+    found, counts = np.unique(of[rows], return_counts=True)
+    names = found[(found != "") & (counts >= CATEGORY_IMAGES)]
+    share = np.array([(of[rows] == name).mean() for name in names])
+    inside = of[:, None] == names
+    block = (inside - share) / np.sqrt(share * (1 - share) + CATEGORY_FLOOR)
+    return names, np.where(inside.any(axis=1, keepdims=True), block, 0.0)

@@ -78,7 +78,7 @@ def train(
     try:
         with stop_on_signals(session.stop):
             data = prepare(session, root)
-            _Training(session, data).run()
+            Training(session, data).run()
             _finish(session)
     except (DatasetError, ValueError) as error:
         session.writer.update(status="failed", message=str(error))
@@ -155,24 +155,42 @@ def _origin() -> dict[str, object]:
     return {"versions": packages, "git_commit": commit.strip()}
 
 
-class _Training:
-    """The stages; each leaves a checkpoint, so that a resumed run passes over what is done."""
+class Training:
+    """The stages; each leaves a checkpoint, so that a resumed run passes over what is done.
 
-    def __init__(self, session: Session, data: TrainingData):
+    Attributes
+    ----------
+    session, data, config
+        Where it is written, what is learned from, and how.
+    classifier : AttributeClassifier
+        A new one, or one whose extractor is trained already.
+    extractor : Extractor
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        data: TrainingData,
+        *,
+        classifier: AttributeClassifier | None = None,
+    ):
         self.session, self.data, self.config = session, data, session.config
         keras.utils.set_random_seed(self.config.seed)
+        self.classifier = classifier or self._new_classifier()
+        self.extractor = Extractor(session, self.classifier, data)
+
+    def _new_classifier(self) -> AttributeClassifier:
         backbone = build_backbone(
             self.config.backbone, self.config.data.size_px, load_weights=not self._started()
         )
         backbone.trainable = self.config.backbone.trainable
-        self.classifier = AttributeClassifier(
-            data.n_attributes,
+        return AttributeClassifier(
+            self.data.n_attributes,
             self.config,
             backbone=backbone,
             augment=augmentation(self.config.augment, self.config.seed),
             scaling=scaling_of(self.config.backbone.name),
         )
-        self.extractor = Extractor(session, self.classifier, data)
 
     def _started(self) -> bool:
         return (self.session.work / "pretrain.npz").exists()
@@ -181,8 +199,8 @@ class _Training:
         """All stages, then the results."""
         self._pretrain_and_baseline_0()
         self._fit_baseline("baseline_1", self.data.splits.clean_train, self.data.verified)
-        explained = self._explain()
-        self._joint(explained)
+        explained = self.explain()
+        self.joint(explained)
         self._write_probabilities("probabilities")
         self._save_models(explained)
         write_results(self.session, self.data, explained)
@@ -244,10 +262,19 @@ class _Training:
         logits = self.extractor.logits(np.arange(self.data.n_images))
         self.session.writer.write_array(name, sigmoid(logits))
 
-    def _explain(self) -> Explained:
+    def pretrain(self) -> None:
+        """The stage that all methods share; leaves the extractor frozen and its maps cached."""
+        if not self.config.backbone.trainable:
+            self.extractor.cache_maps()
+        self._fit_classifier("pretrain", self.data.noisy_rows, self.data.given)
+        if self.config.backbone.trainable:
+            self.classifier.backbone.trainable = False
+            self.extractor.cache_maps()
+
+    def explain(self) -> Explained:
         """Reconstruction on N, labels for the basis, then flipping on C."""
         data, config = self.data, self.config
-        features = descriptor(self.extractor, data, config.basis.features)
+        features = descriptor(self.extractor, data, config.basis)
         explained = evidence_inputs(features, data, config.flips.smoothing)
         candidates = getattr(data.splits, f"{config.basis.source}_train")
         sample = choose_sample(features, candidates, config.basis, seed=config.seed)
@@ -276,8 +303,10 @@ class _Training:
             self.session, stage, explainer, batches, steps=steps, learning_rate=rate.learning_rate
         )
 
-    def _joint(self, explained: Explained) -> None:
-        train = self.config.train
+    def joint(self, explained: Explained) -> None:
+        """The classifier on flipped labels, with reconstruction and flipping (L_total)."""
+        train, weights = self.config.train, self.config.joint
+        explained.explainer.trainable = bool(weights.lambda_bs or weights.lambda_ef)
         of_clean = np.zeros(self.data.n_images, np.float32)
         of_clean[self.data.splits.clean_train] = 1.0
         fields: dict[str, Field] = {

@@ -32,6 +32,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             "selfml.train",
             *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),
         ),
+        4: ("selfml.benchmark.*",),
         5: ("selfml.cli",),
     },
     "dashboard": {
@@ -47,7 +48,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
     },
 }
 ENGINES = ("tensorflow", "tf", "tf_keras", "jax", "jaxlib", "flax", "torch")
-KERAS_FLOORS = (2, 3)
+KERAS_FLOORS = (2, 3, 4)
 DASHBOARD_SEES = (0, 1)
 TRAINING_NEEDS = {
     *("keras", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "PIL", "rich", "typer"),

@@ -51,6 +51,9 @@ PAPER = {
     "basis.features": "head",
     "basis.lambda_c": 10.0,
     "basis.dropout": 0.0,
+    "basis.category_weight": 0.0,
+    "backbone.map_layers": "",
+    "backbone.standardise": False,
     "flips.mode": "full",
     "flips.loss": "l1",
     "flips.clean_moves_basis": True,
@@ -68,6 +71,7 @@ LEARNED = {  # what `quick` and `photos` share: the explanation as this project 
     "basis.lambda_c": 0.0,
     "basis.dropout": 0.2,
     "basis.non_zeros": 20.0,
+    "basis.category_weight": 0.3,
     "flips.loss": "cross_entropy",
     "flips.mode": "full",
     "flips.clean_moves_basis": False,
@@ -95,9 +99,12 @@ PHOTOS = LEARNED | {
     "backbone.name": "MobileNet",
     "backbone.weights": "imagenet",
     "backbone.output_layer": "conv_pw_12_relu",
+    "backbone.map_layers": "conv_pw_1_relu, conv_pw_3_relu, conv_pw_5_relu, conv_pw_11_relu",
+    "backbone.standardise": True,
     "backbone.trainable": False,
     "head.d": 512,
     "head.kernel": 1,
+    "head.dropout": 0.3,
 }
 
 

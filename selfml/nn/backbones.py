@@ -125,18 +125,47 @@ def build_backbone(config: BackboneConfig, size_px: int, *, load_weights=True) -
                 f"({reason}); choose another size or backbone"
             ) from error
         raise BackboneError(_no_weights(config, error)) from error
-    try:
-        output = whole.get_layer(config.output_layer).output if config.output_layer else None
-    except ValueError as error:
-        names = [layer.name for layer in whole.layers][-8:]
-        raise BackboneError(
-            f"backbone.output_layer: {config.name} has no layer {config.output_layer!r}; "
-            f"its last layers are {', '.join(names)}"
-        ) from error
-    model = keras.Model(whole.input, whole.output if output is None else output, name=config.name)
+    output = whole.output
+    if config.output_layer:
+        output = _layer(whole, config.output_layer, "backbone.output_layer").output
+    model = keras.Model(whole.input, output, name=config.name)
     if weights_file is not None:
         _load(model, weights_file)
-    return model
+    return _joined(model, config)
+
+
+def _layer(model: keras.Model, name: str, setting: str) -> layers.Layer:
+    try:
+        return model.get_layer(name)
+    except ValueError as error:
+        names = [layer.name for layer in model.layers][-8:]
+        raise BackboneError(
+            f"{setting}: {model.name} has no layer {name!r}; its last layers are {', '.join(names)}"
+        ) from error
+
+
+def _joined(model: keras.Model, config: BackboneConfig) -> keras.Model:
+    """The maps of ``map_layers`` side by side on the grid of the smallest of all layers."""
+    names = [name.strip() for name in config.map_layers.split(",") if name.strip()]
+    if not names:
+        return model
+    found = [_layer(model, name, "backbone.map_layers").output for name in names]
+    if any(len(maps.shape) != 4 for maps in found):
+        raise BackboneError("backbone.map_layers: names a layer that gives no maps")
+    side = min(maps.shape[1] for maps in (*found, model.output))
+    parts = [_averaged(maps, side) for maps in found]
+    joined = parts[0] if len(parts) == 1 else layers.Concatenate(name="maps")(parts)
+    return keras.Model(model.input, joined, name=model.name)
+
+
+def _averaged(maps, side: int):
+    """Maps (B, h, h, channels) averaged to (B, side, side, channels)."""
+    factor = -(-maps.shape[1] // side)
+    if factor == 1:
+        return maps
+    if maps.shape[1] == side * factor:
+        return layers.AveragePooling2D(factor)(maps)
+    return layers.AdaptiveAveragePooling2D(side)(maps)
 
 
 def find_weights(config: BackboneConfig) -> Path | None:

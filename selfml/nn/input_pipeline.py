@@ -109,6 +109,6 @@ def augmented_maps(maps: np.ndarray, fraction: float) -> Field:
         if variants:
             hit = rng.random(len(rows)) < fraction
             chosen = np.where(hit, rng.integers(1, variants + 1, len(rows)), 0)
-        return maps[rows, chosen].astype(np.float32)
+        return maps[rows, chosen]
 
     return field

@@ -6,7 +6,10 @@ Axes: B images a batch, L attributes, d features. Trained with ``fit`` and our o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
+import numpy as np
 from keras import layers, ops
 
 from selfml.config import Config
@@ -25,6 +28,48 @@ from selfml.nn.reconstruction import SparseReconstruction
 
 # Donor of an atom that has no labels yet: no image's index, nor the -1 of images of N.
 NOBODY = -2
+
+
+LARGEST_MAP = 8.0
+
+
+@keras.saving.register_keras_serializable(package="selfml")
+class MapScaling(layers.Layer):
+    """Maps (B, h, w, channels) less a mean, over a deviation, channel by channel.
+
+    Neither is trained; they are 0 and 1 until :meth:`adapt`. Channels of early layers would else
+    weigh nothing beside those of late ones (our choice).
+    """
+
+    def build(self, input_shape):
+        """Make the mean and the scale of each channel."""
+        shape = (input_shape[-1],)
+        self.mean = self.add_weight(
+            name="mean", shape=shape, initializer="zeros", trainable=False, dtype="float32"
+        )
+        self.scale = self.add_weight(
+            name="scale", shape=shape, initializer="ones", trainable=False, dtype="float32"
+        )
+        self.adapted = self.add_weight(
+            name="adapted", shape=(), initializer="zeros", trainable=False, dtype="float32"
+        )
+        self.built = True
+
+    def adapt(self, maps) -> None:
+        """Take mean and deviation from maps (N, h, w, channels); a dead channel becomes 0."""
+        found = np.asarray(maps, np.float64)
+        if not self.built:
+            self.build(found.shape)
+        mean, deviation = found.mean(axis=(0, 1, 2)), found.std(axis=(0, 1, 2))
+        alive = deviation > 1e-3 * deviation.max()
+        self.mean.assign(mean.astype(np.float32))
+        self.scale.assign(np.where(alive, 1.0 / np.where(alive, deviation, 1.0), 0.0))
+        self.adapted.assign(1.0)
+
+    def call(self, maps):
+        x = (ops.cast(maps, "float32") - self.mean) * self.scale
+        limit = ops.where(self.adapted > 0, LARGEST_MAP, np.float32(np.inf))
+        return ops.cast(ops.clip(x, -limit, limit), self.compute_dtype)
 
 
 class AttributeClassifier(keras.Model):
@@ -50,14 +95,18 @@ class AttributeClassifier(keras.Model):
         head = config.head
         self.conv = layers.Conv2D(head.d, head.kernel, padding="same", activation="relu")
         self.pool = layers.GlobalAveragePooling2D()
+        self.norm = MapScaling(dtype=self.conv.dtype_policy)
         self.drop = layers.Dropout(head.dropout)
         self.dense = layers.Dense(n_attributes, dtype="float32")
+        self.loss_function: Callable | None = None
 
     def build(self, input_shape):
         """Make the head's weights for images or for maps of this shape."""
         maps = input_shape
         if self.backbone is not None and input_shape[-1] == 3:
             maps = self.backbone.compute_output_shape(tuple(input_shape))
+        if not self.norm.built:
+            self.norm.build(tuple(maps))
         self.conv.build(tuple(maps))
         self.dense.build((None, self.conv.filters))
         self.built = True
@@ -72,7 +121,7 @@ class AttributeClassifier(keras.Model):
 
     def features(self, maps):
         """x (B, d) of maps."""
-        return self.pool(self.conv(ops.cast(maps, self.compute_dtype)))
+        return self.pool(self.conv(self.norm(maps)))
 
     def call(self, inputs, training=False):
         is_image = inputs.shape[-1] == 3
@@ -80,7 +129,9 @@ class AttributeClassifier(keras.Model):
         return self.dense(self.drop(self.features(maps), training=training))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Focal loss over the known labels."""
+        """Focal loss over the known labels, unless ``loss_function`` is set."""
+        if self.loss_function is not None:
+            return self.loss_function(y, y_pred, self.optimizer.iterations)
         train = self.settings.train
         return focal_loss(y, y_pred, gamma=train.gamma, alpha=train.alpha)
 

@@ -29,7 +29,9 @@ def stand_in(*, include_top, weights, input_shape):
     if input_shape[0] < 32:
         raise ValueError("Input size must be at least 32x32; Received: input_shape=(16, 16, 3)")
     images = keras.Input(input_shape)
-    x = layers.Conv2D(4, 1, strides=8, name="conv_pw_12")(images)
+    x = layers.Conv2D(3, 1, strides=2, name="conv_pw_1")(images)
+    x = layers.ReLU(name="conv_pw_1_relu")(x)
+    x = layers.Conv2D(4, 1, strides=4, name="conv_pw_12")(x)
     x = layers.ReLU(name=LAYER)(x)
     x = layers.Conv2D(5, 1, name="conv_pw_13")(x)
     return keras.Model(images, layers.ReLU(name="conv_pw_13_relu")(x))
@@ -179,3 +181,24 @@ def test_scaling_is_float32_also_under_bfloat16(mode, mixed_bfloat16):
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
     again = InputScaling.from_config(layer.get_config())
     np.testing.assert_array_equal(numbers(again(images)), numbers(found))
+
+
+def test_maps_of_several_layers_lie_side_by_side_on_the_smallest_grid():
+    """The channels of an early layer are its maps averaged over the cells of the late grid."""
+    of = config(weights="none", map_layers=f"conv_pw_1_relu, {LAYER}")
+    joined = build_backbone(of, 64)
+    first = keras.Model(joined.input, joined.get_layer("conv_pw_1_relu").output)
+    late = keras.Model(joined.input, joined.get_layer(LAYER).output)
+    x = np.random.default_rng(0).random((2, 64, 64, 3)).astype(np.float32)
+    early, last, both = (keras.ops.convert_to_numpy(m(x)) for m in (first, late, joined))
+    side = last.shape[1]
+    factor = early.shape[1] // side
+    cells = early.reshape(2, side, factor, side, factor, -1).mean(axis=(2, 4))
+    np.testing.assert_allclose(both[..., : early.shape[-1]], cells, atol=1e-5)
+    np.testing.assert_allclose(both[..., early.shape[-1] :], last, atol=1e-5)
+
+
+def test_a_layer_for_maps_that_is_not_there_is_named():
+    message = fails(config(weights="none", map_layers="conv_pw_1_relu, conv_pw_99"))
+    assert message.startswith("backbone.map_layers:")
+    assert "conv_pw_99" in message

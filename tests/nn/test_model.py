@@ -8,7 +8,7 @@ import pytest
 
 from selfml.config import Config, with_settings
 from selfml.nn.flipper import LabelFlipper
-from selfml.nn.model import NOBODY, AttributeClassifier, Explainer, SelfML
+from selfml.nn.model import NOBODY, AttributeClassifier, Explainer, MapScaling, SelfML
 from selfml.nn.reconstruction import SparseReconstruction
 from tests.nn.backend import numbers, weight_gradients
 
@@ -431,3 +431,22 @@ def test_a_frozen_backbone_stays_as_it_is():
     backbone.trainable = True
     slopes = weight_gradients(model, pixels, labels)
     assert {k for k, v in slopes.items() if (v != 0).any()} & own
+
+
+def test_maps_pass_unchanged_until_their_scale_is_known():
+    maps = np.random.default_rng(0).normal(3.0, 50.0, (6, 2, 2, 4)).astype(np.float32)
+    scaling = MapScaling()
+    np.testing.assert_array_equal(numbers(scaling(maps)), maps)
+
+
+def test_standardised_maps_have_mean_0_and_variance_1_and_dead_channels_are_0():
+    rng = np.random.default_rng(0)
+    maps = rng.normal([5.0, -2.0, 0.0], [0.01, 10.0, 1.0], (500, 2, 2, 3)).astype(np.float16)
+    maps[..., 2] = 7.0
+    scaling = MapScaling()
+    scaling.adapt(maps)
+    found = numbers(scaling(maps)).astype(np.float64)
+    np.testing.assert_allclose(found.mean((0, 1, 2)), 0.0, atol=1e-3)
+    np.testing.assert_allclose(found.std((0, 1, 2)), [1.0, 1.0, 0.0], atol=0.02)
+    far = numbers(scaling(np.full((1, 2, 2, 3), 1e4, np.float32)))
+    assert far.max() == 8.0

@@ -1,0 +1,1 @@
+"""Ways to correct attribute labels, side by side on one feature extraction."""

@@ -1,0 +1,199 @@
+"""``selfml benchmark``: every method, budget and seed once, kept as soon as it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfml.benchmark.methods import all_methods
+from selfml.benchmark.prepare import Seed
+from selfml.benchmark.problem import Method, Outcome
+from selfml.benchmark.scores import score
+from selfml.benchmark.store import Results
+from selfml.config import Config, to_toml
+from selfml.data.dataset import DatasetError
+from selfml.metrics import mean_average_precision
+from selfml.nn.fitting import stop_on_signals
+from selfml.progress import Reporter
+from selfml.training_data import TrainingData
+
+NO_BUDGET = "-"
+TUNING_BUDGET = 500
+ALL = 10**9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run.
+
+    Attributes
+    ----------
+    methods : tuple of str
+    seeds : tuple of int
+    budgets : tuple of str
+        Numbers of clean images, or ``all``.
+    """
+
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    budgets: tuple[str, ...]
+
+    def cells(self, seed: int, methods: Mapping[str, Method]) -> list[tuple[str, str]]:
+        """(method, budget) of a seed; a method without clean labels has one, ``-``."""
+        found = []
+        for budget in self.budgets:
+            for name in self.methods:
+                cell = (name, budget if methods[name].needs_clean else NO_BUDGET)
+                if cell not in found:
+                    found.append(cell)
+        return found
+
+
+def parse_budgets(text: str) -> tuple[str, ...]:
+    """``"50,200,all"`` -> ("50", "200", "all").
+
+    Raises
+    ------
+    ValueError
+        For anything but whole numbers of at least 10, and ``all``.
+    """
+    budgets = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not budgets or any(b != "all" and not (b.isdigit() and int(b) >= 10) for b in budgets):
+        raise ValueError(
+            f"--budgets: must be numbers of clean images of at least 10, or all, got {text!r}; "
+            "e.g. 50,200,500,all"
+        )
+    return budgets
+
+
+class Benchmark:
+    """Runs a plan on a dataset; what is done already is not done again."""
+
+    def __init__(self, root: str | Path, out: Path, config: Config, plan: Plan, reporter: Reporter):
+        self.root, self.out, self.plan, self.reporter = root, out, plan, reporter
+        self.config = replace(config, data=replace(config.data, clean_samples=ALL))
+        self.results = Results(out)
+        self.stop = threading.Event()
+        self._check_out()
+
+    def _check_out(self) -> None:
+        stored = self.out / "config.toml"
+        text = to_toml(self.config)
+        if stored.exists() and stored.read_text(encoding="utf-8") != text:
+            raise FileExistsError(
+                f"--out: {self.out} has results of other settings; name a new folder"
+            )
+        self.out.mkdir(parents=True, exist_ok=True)
+        stored.write_text(text, encoding="utf-8")
+
+    def run(self) -> None:
+        """All that is missing; Ctrl-C saves where it was."""
+        names = all_methods()
+        with stop_on_signals(self.stop):
+            for seed in self.plan.seeds:
+                cells = self.plan.cells(seed, names)
+                if all(self.results.has(name, budget, seed) for name, budget in cells):
+                    continue
+                self._run_seed(seed, cells)
+        self.results.write()
+
+    def _run_seed(self, seed: int, cells: Sequence[tuple[str, str]]) -> None:
+        folder = self.out / "work" / f"seed-{seed}"
+        prepared = Seed(
+            self.root,
+            replace(self.config, seed=seed),
+            folder,
+            reporter=self.reporter,
+            stop=self.stop,
+            maps_from=self.out / "work" / f"seed-{self.plan.seeds[0]}",
+        )
+        methods = all_methods(self._truth(prepared.data))
+        tuned = self._tuned(prepared, methods)
+        for name, budget in cells:
+            if self.results.has(name, budget, seed):
+                continue
+            self.reporter.say(f"{name}, {budget} clean, seed {seed}")
+            data = prepared.data_of(None if budget in ("all", NO_BUDGET) else int(budget))
+            started = time.monotonic()
+            with prepared.problem(data, f"{name}-{budget}") as problem:
+                outcome = methods[name].run(problem, **tuned.get(name, {}))
+            seconds = time.monotonic() - started
+            rows = [*measure(outcome, prepared.data), ("seconds", seconds)]
+            self.results.add(name, budget, seed, rows)
+        if seed != self.plan.seeds[0]:
+            shutil.rmtree(folder)
+
+    def _truth(self, data: TrainingData) -> np.ndarray | None:
+        """Labels the oracle learns from: of test images as of all, but they are not trained on."""
+        return data.true
+
+    def _tuned(self, seed: Seed, methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
+        """Each method's setting with the best MAP on validation images, chosen once.
+
+        The first seed learns from ``TUNING_BUDGET`` clean images (two thirds where there are
+        fewer than 1.5 times as many), and the other images of C_train validate. Test images play
+        no part. Where fewer than 30 would validate, every method has its first setting.
+        """
+        path = self.out / "tuned.json"
+        tuned = json.loads(path.read_text()) if path.exists() else {}
+        pool = seed.data.splits.clean_train
+        budget = min(TUNING_BUDGET, 2 * len(pool) // 3)
+        data = seed.data_of(budget)
+        validation = np.setdiff1d(pool, data.splits.clean_train)
+        for name in self.plan.methods:
+            grid = methods[name].grid
+            if name in tuned or len(grid) == 1 or len(validation) < 30:
+                continue
+            values = []
+            for k, settings in enumerate(grid):
+                self.reporter.say(f"tuning {name}: {settings or 'as published'}")
+                with seed.problem(data, f"tune-{name}-{k}") as problem:
+                    outcome = methods[name].run(problem, **settings)
+                values.append(_validation_map(outcome, seed.data, validation))
+            best = int(np.argmax(values))
+            tuned[name] = {"settings": dict(grid[best]), "validation_map": values}
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(tuned, indent=1))
+            os.replace(temporary, path)
+        return {name: found["settings"] for name, found in tuned.items()}
+
+
+def _validation_map(outcome: Outcome, data: TrainingData, rows: np.ndarray) -> float:
+    scores = outcome.label_score if outcome.probabilities is None else outcome.probabilities
+    return 100 * mean_average_precision(scores[rows], data.dataset.labels_verified[rows])
+
+
+def measure(outcome: Outcome, data: TrainingData) -> list[tuple[str, float]]:
+    """Metrics of an outcome on the test images and on the noisy ones whose truth is known.
+
+    All unverified images count as noisy, whatever the budget, so that budgets are measured on
+    the same images.
+    """
+    noisy = np.flatnonzero(~data.dataset.is_clean)
+    test, names = data.splits.clean_test, data.dataset.attributes
+    rows = score(outcome, data.given, data.true, test, noisy, names)
+    for prefix, scores in outcome.label_scores.items():
+        part = score(Outcome(label_score=scores), data.given, data.true, test, noisy, names)
+        rows += [(f"{prefix}/{name}", value) for name, value in part]
+    return rows
+
+
+def check_truth(data: TrainingData, methods: Sequence[str]) -> None:
+    """Refuse the oracle where nothing but C is verified.
+
+    Raises
+    ------
+    DatasetError
+        When ``oracle`` is asked for and there is no truth.csv.
+    """
+    if "oracle" in methods and data.dataset.labels_truth is None:
+        raise DatasetError("--methods: oracle needs truth.csv; leave it out")
