@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -137,6 +137,38 @@ def evaluate(run: RunFolder) -> None:
     _show_tables(run)
 
 
+@app.command()
+def benchmark(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Where results, tables and figures are written.")],
+    recipe: Annotated[str, typer.Option(help="A name of `selfml recipes` or a .toml file.")] = (
+        "quick"
+    ),
+    methods: Annotated[
+        str, typer.Option(help="Names with commas, 'default' or 'all' (with ablations).")
+    ] = "default",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0 on.")] = 3,
+    budgets: Annotated[str, typer.Option(help="Clean images, with commas, or all.")] = (
+        "50,200,500,all"
+    ),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the recipe. Repeatable.")
+    ] = None,
+) -> None:
+    """Measure SELF-ML and its peers side by side; what is done already is not done again."""
+    from selfml.config import load_recipe, with_settings
+    from selfml.progress import Reporter
+
+    config = with_settings(load_recipe(recipe), settings or [])
+    with _quiet_import():
+        from selfml.benchmark.methods import chosen_methods
+        from selfml.benchmark.run import Benchmark, Plan, parse_budgets
+    plan = Plan(tuple(chosen_methods(methods)), tuple(range(seeds)), parse_budgets(budgets))
+    with _interruptible(out, again=[]):
+        Benchmark(data, out, config, plan, Reporter()).run(shlex.join(["selfml", *sys.argv[1:]]))
+    print(f"{out / 'RESULTS.md'}")
+
+
 @app.command("map")
 def make_map(run: RunFolder) -> None:
     """Compute t-SNE and UMAP of the coefficients and store them in the run."""
@@ -195,16 +227,15 @@ def _quiet_import() -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible(out: Path) -> Iterator[None]:
+def _interruptible(out: Path, again: Sequence[str] = ("--resume",)) -> Iterator[None]:
     from selfml.nn.fitting import Interrupted
 
     try:
         yield
     except Interrupted:
-        again = shlex.join(
-            ["selfml", *sys.argv[1:], *(["--resume"] * ("--resume" not in sys.argv))]
-        )
-        print(f"Stopped; {out} keeps what is done. Continue with: {again}", file=sys.stderr)
+        more = [flag for flag in again if flag not in sys.argv]
+        command = shlex.join(["selfml", *sys.argv[1:], *more])
+        print(f"Stopped; {out} keeps what is done. Continue with: {command}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -119,6 +119,7 @@ class TrainConfig:
     pretrain_steps: int = 10_000  # paper
     finetune_steps: int = 10_000  # paper; Baseline 0 goes on for as many
     baseline_0_layers: str = "all"  # paper; "last" trains what the other methods then train
+    finetune_layers: str = "last"  # paper, of Baseline 1; "all" also trains a trainable backbone
     learning_rate: float = 1e-4  # paper
     finetune_learning_rate: float = 1e-4  # paper
     decay: float = 1e-5  # paper: lr / (1 + decay * step)
@@ -132,7 +133,7 @@ class TrainConfig:
         _at_least("train", self, batch_size=2, pretrain_steps=1, finetune_steps=1)
         _at_least("train", self, decay=0, gamma=0, checkpoint_s=0, cache_gib=0)
         _above_zero("train", self, "learning_rate", "finetune_learning_rate")
-        _one_of("train", self, baseline_0_layers=("all", "last"))
+        _one_of("train", self, baseline_0_layers=("all", "last"), finetune_layers=("all", "last"))
         ok = 0 < self.clean_per_batch < self.batch_size
         require(ok, "train.clean_per_batch", self.clean_per_batch, "between 0 and batch_size")
         require(0 < self.alpha < 1, "train.alpha", self.alpha, "between 0 and 1")

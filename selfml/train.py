@@ -13,6 +13,8 @@ import json
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -198,10 +200,12 @@ class Training:
     def run(self) -> None:
         """All stages, then the results."""
         self._pretrain_and_baseline_0()
-        self._fit_baseline("baseline_1", self.data.splits.clean_train, self.data.verified)
+        with self.finetuned_layers():
+            self._fit_baseline("baseline_1", self.data.splits.clean_train, self.data.verified)
         explained = self.explain()
-        self.joint(explained)
-        self._write_probabilities("probabilities")
+        with self.finetuned_layers():
+            self.joint(explained)
+            self._write_probabilities("probabilities")
         self._save_models(explained)
         write_results(self.session, self.data, explained)
 
@@ -336,6 +340,23 @@ class Training:
             learning_rate=train.finetune_learning_rate,
             monitor=lambda: self._monitor() | explained.monitor(self.data),
         )
+
+    @contextmanager
+    def finetuned_layers(self) -> Iterator[None]:
+        """Within it, what ``train.finetune_layers`` says is trained; images are read as needed.
+
+        Where that is "all", the backbone stays as trained when it is left: maps cached before then
+        belong to other weights, and are put back for who restores these.
+        """
+        backbone, maps = self.classifier.backbone, self.extractor.maps
+        if self.config.train.finetune_layers == "last" or not self.config.backbone.trainable:
+            yield
+            return
+        backbone.trainable, self.extractor.maps = True, None
+        try:
+            yield
+        finally:
+            backbone.trainable, self.extractor.maps = False, maps
 
     def _save_models(self, explained: Explained) -> None:
         folder = self.session.writer.path / "model"

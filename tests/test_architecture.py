@@ -55,7 +55,11 @@ TRAINING_NEEDS = {
     *("selfml", "__future__"),
 }
 # Optional and imported when a map is asked for; a missing one is a note, not a failure.
-LAZY = {"selfml.maps": {"openTSNE", "umap"}}
+LAZY = {
+    "selfml.maps": {"openTSNE", "umap"},
+    "selfml.benchmark.cleanlab_peer": {"cleanlab"},
+    "selfml.benchmark.figures": {"plotly"},
+}
 
 Sources = dict[str, str]
 

@@ -300,3 +300,8 @@ def test_every_number_has_a_rule():
 
 def _json(value: float) -> str:
     return "NaN" if math.isnan(value) else "-Infinity"
+
+
+def test_what_finetuning_trains_is_last_or_all():
+    assert load_recipe("paper").train.finetune_layers == "last"
+    assert error_of("train.finetune_layers=some").startswith("train.finetune_layers: must be one")

@@ -92,7 +92,7 @@ def test_every_command_is_in_the_readme():
 def test_required_options_are_shown_bare_and_others_in_brackets():
     """Only of the commands that show brackets at all."""
     shown = [cell for cell, _ in table(README, "command") if "[" in cell]
-    assert len(shown) == 2
+    assert len(shown) == 3
     for cell in shown:
         optional = set(re.findall(r"\[(--[\w-]+)", cell))
         bare = set(re.findall(r"(?<!\[)(--[\w-]+)", cell))
@@ -155,7 +155,7 @@ def test_python_version_and_extras_are_those_of_the_project():
     (version,) = re.findall(r"With Python ([\d.]+) or newer", README)
     assert PROJECT["requires-python"] == f">={version}"
     extras = set(re.findall(r"\.\[(\w+)\]", README))
-    assert extras == {"gpu", "jax"}
+    assert extras == {"gpu", "jax", "benchmark"}
     assert extras <= PROJECT["optional-dependencies"].keys()
 
 

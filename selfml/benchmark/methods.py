@@ -16,9 +16,11 @@ from selfml.benchmark import (
 )
 from selfml.benchmark.problem import Method
 
+ACQUIRE = "acquire"  # which image to verify next: no method of its own, but a simulation
 DEFAULT = (
     *("baseline_0", "clean_only", "baseline_1", "ensemble", "label_cleaner", "ll_r", "splc"),
     *("cleanlab", "knn", "proto_attend", "self_ml", "self_ml_atoms", "oracle"),
+    ACQUIRE,
 )
 
 
@@ -42,7 +44,7 @@ def chosen_methods(names: str) -> list[str]:
     ValueError
         Naming those there are.
     """
-    known = list(all_methods())
+    known = [*all_methods(), ACQUIRE]
     if names == "all":
         return known
     chosen = [name.strip() for name in names.split(",") if name.strip()]
@@ -51,7 +53,7 @@ def chosen_methods(names: str) -> list[str]:
     unknown = [name for name in chosen if name not in known]
     if unknown or not chosen:
         raise ValueError(
-            f"--methods: no method {', '.join(unknown) or names!r}; there are {', '.join(known)}, "
+            f"--methods: no method {', '.join(unknown) or repr(names)}; there are {', '.join(known)}, "
             "'default' and 'all'"
         )
     return chosen

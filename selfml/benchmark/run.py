@@ -9,16 +9,21 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from selfml.benchmark.methods import all_methods
+from selfml.benchmark.acquisition import simulate
+from selfml.benchmark.acquisition_strategies import STRATEGIES
+from selfml.benchmark.methods import ACQUIRE, all_methods
 from selfml.benchmark.prepare import Seed
 from selfml.benchmark.problem import Method, Outcome
 from selfml.benchmark.scores import score
-from selfml.benchmark.store import Results
+from selfml.benchmark.store import NO_BUDGET, Results
+from selfml.benchmark.tables import report
 from selfml.config import Config, to_toml
 from selfml.data.dataset import DatasetError
 from selfml.metrics import mean_average_precision
@@ -26,9 +31,10 @@ from selfml.nn.fitting import stop_on_signals
 from selfml.progress import Reporter
 from selfml.training_data import TrainingData
 
-NO_BUDGET = "-"
 TUNING_BUDGET = 500
 ALL = 10**9
+FIRST_VERIFIED = 50  # images verified before anything is chosen
+VERIFIED = (50, 100, 200, 400, 800)
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,13 @@ class Plan:
     seeds: tuple[int, ...]
     budgets: tuple[str, ...]
 
-    def cells(self, seed: int, methods: Mapping[str, Method]) -> list[tuple[str, str]]:
-        """(method, budget) of a seed; a method without clean labels has one, ``-``."""
+    def cells(self, methods: Mapping[str, Method]) -> list[tuple[str, str]]:
+        """(method, budget) of each seed; a method without clean labels has one, ``-``."""
         found = []
         for budget in self.budgets:
             for name in self.methods:
+                if name == ACQUIRE:
+                    continue
                 cell = (name, budget if methods[name].needs_clean else NO_BUDGET)
                 if cell not in found:
                     found.append(cell)
@@ -95,16 +103,61 @@ class Benchmark:
         self.out.mkdir(parents=True, exist_ok=True)
         stored.write_text(text, encoding="utf-8")
 
-    def run(self) -> None:
-        """All that is missing; Ctrl-C saves where it was."""
+    def run(self, command: str = "") -> None:
+        """All that is missing, then the tables; Ctrl-C saves where it was.
+
+        Parameters
+        ----------
+        command : str
+            What is shown in the tables as what made them.
+
+        Raises
+        ------
+        DatasetError, ValueError
+            In one line.
+        Interrupted
+            When stopped by Ctrl-C.
+        """
         names = all_methods()
         with stop_on_signals(self.stop):
             for seed in self.plan.seeds:
-                cells = self.plan.cells(seed, names)
-                if all(self.results.has(name, budget, seed) for name, budget in cells):
+                cells = self.plan.cells(names)
+                done = all(self.results.has(name, budget, seed) for name, budget in cells)
+                if done and ACQUIRE not in self.plan.methods:
                     continue
                 self._run_seed(seed, cells)
         self.results.write()
+        self._write_tables(command)
+
+    def _write_tables(self, command: str) -> None:
+        tuned = self.out / "tuned.json"
+        chosen = json.loads(tuned.read_text(encoding="utf-8")) if tuned.exists() else {}
+        notes = [
+            f"tuned on validation images: {name} {of['settings']}" for name, of in chosen.items()
+        ]
+        text = report(
+            self.results.frame(),
+            {name: method.title for name, method in all_methods().items()},
+            heading=f"{Path(self.root).name}, recipe {self.config.recipe}",
+            commands=[command] if command else [],
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
+            notes=notes,
+        )
+        (self.out / "RESULTS.md").write_text(text, encoding="utf-8")
+        self._write_figures()
+
+    def _write_figures(self) -> None:
+        try:
+            from selfml.benchmark.figures import write_figures
+        except ImportError:  # a bare GPU machine has no plotly
+            self.reporter.say("note: no figures, as plotly is not installed; pip install plotly")
+            return
+        attributes = self.out / "work" / f"seed-{self.plan.seeds[0]}" / "attributes.parquet"
+        if attributes.exists():
+            table = pd.read_parquet(attributes).set_index("name")
+            titles = {name: method.title for name, method in all_methods().items()}
+            frame, prevalence = self.results.frame(), table["prevalence_given"]
+            write_figures(frame, prevalence, self.out / "figures", titles=titles)
 
     def _run_seed(self, seed: int, cells: Sequence[tuple[str, str]]) -> None:
         folder = self.out / "work" / f"seed-{seed}"
@@ -116,7 +169,8 @@ class Benchmark:
             stop=self.stop,
             maps_from=self.out / "work" / f"seed-{self.plan.seeds[0]}",
         )
-        methods = all_methods(self._truth(prepared.data))
+        check_truth(prepared.data, self.plan.methods)
+        methods = all_methods(prepared.data.true)
         tuned = self._tuned(prepared, methods)
         for name, budget in cells:
             if self.results.has(name, budget, seed):
@@ -129,12 +183,30 @@ class Benchmark:
             seconds = time.monotonic() - started
             rows = [*measure(outcome, prepared.data), ("seconds", seconds)]
             self.results.add(name, budget, seed, rows)
+        if ACQUIRE in self.plan.methods:
+            self._acquire(prepared, seed)
         if seed != self.plan.seeds[0]:
             shutil.rmtree(folder)
 
-    def _truth(self, data: TrainingData) -> np.ndarray | None:
-        """Labels the oracle learns from: of test images as of all, but they are not trained on."""
-        return data.true
+    def _acquire(self, prepared: Seed, seed: int) -> None:
+        """Which images of C_train to verify next: every strategy from the same few on."""
+        data = prepared.data
+        pool = data.splits.clean_train
+        rng = np.random.default_rng([seed, 19])
+        start = rng.choice(pool, min(FIRST_VERIFIED, len(pool)), replace=False)
+        budgets = [b for b in VERIFIED if len(start) <= b < len(pool)] + [len(pool)]
+        for strategy in STRATEGIES:
+            name = f"{ACQUIRE}/{strategy}"
+            if all(self.results.has(name, b, seed) for b in budgets):
+                continue
+            self.reporter.say(f"{name}, seed {seed}")
+            frame = simulate(
+                *(prepared.features, data.given, data.true, start, pool, data.splits.clean_test),
+                *(budgets, [strategy], seed, data.dataset.categories),
+            )
+            for budget, rows in frame.groupby("budget"):
+                found = zip(rows["metric"], 100 * rows["value"], strict=True)
+                self.results.add(name, int(budget), seed, list(found))
 
     def _tuned(self, seed: Seed, methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
         """Each method's setting with the best MAP on validation images, chosen once.
@@ -149,7 +221,7 @@ class Benchmark:
         budget = min(TUNING_BUDGET, 2 * len(pool) // 3)
         data = seed.data_of(budget)
         validation = np.setdiff1d(pool, data.splits.clean_train)
-        for name in self.plan.methods:
+        for name in (name for name in self.plan.methods if name != ACQUIRE):
             grid = methods[name].grid
             if name in tuned or len(grid) == 1 or len(validation) < 30:
                 continue

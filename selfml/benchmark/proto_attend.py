@@ -1,0 +1,87 @@
+"""ProtoAttend in a light form: sparse attention from an image to clean images.
+
+Arik and Pfister, "ProtoAttend: Attention-Based Prototypical Learning", JMLR 2020: queries of an
+image meet keys of candidate images, sparsemax makes few of them count, and the decision is their
+labels' weighted mean. Here the features are fixed, the candidates are all of C, and its
+intermediate loss (alpha between own value and prototypes) is left out: the value of a prototype
+is its label, so that the explanation is the decision.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from selfml.benchmark.problem import Method, Outcome, Problem
+from selfml.flips import logit
+from selfml.nn.losses import binary_cross_entropy
+from selfml.nn.reconstruction import sparsemax
+
+EPOCHS = 60
+FLOOR = 0.02  # keeps the log-odds of a unanimous vote finite
+
+
+class Attention(keras.Model):
+    """Attention (B, C) of features (B, d + 1), the last the image's place in C or -1.
+
+    Parameters
+    ----------
+    candidates : (C, d) float
+    labels : (C, L) float in 0..1
+    width : int
+        Of queries and keys.
+    """
+
+    def __init__(self, candidates: np.ndarray, labels: np.ndarray, width: int):
+        super().__init__(name="proto_attend")
+        self.candidates = ops.convert_to_tensor(candidates.astype(np.float32))
+        self.labels = ops.convert_to_tensor(labels.astype(np.float32))
+        self.query, self.key = layers.Dense(width), layers.Dense(width)
+        self.drop = layers.Dropout(0.2)
+        self.temperature = float(np.sqrt(width))
+
+    def attend(self, x, training=False):
+        """Weights (B, C) on the simplex; an image never attends to itself."""
+        features, own = x[:, :-1], ops.cast(x[:, -1:], "int32")
+        query = self.query(self.drop(features, training=training))
+        key = self.key(self.candidates)
+        score = ops.matmul(query, ops.transpose(key)) / self.temperature
+        itself = ops.equal(own, ops.arange(self.candidates.shape[0], dtype="int32")[None, :])
+        return sparsemax(ops.where(itself, -1e9, score))
+
+    def call(self, x, training=False):
+        return ops.matmul(self.attend(x, training), self.labels)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Cross-entropy of the smoothed weighted labels."""
+        p = (1 - 2 * FLOOR) * y_pred + FLOOR
+        return binary_cross_entropy(y, ops.log(p) - ops.log(1 - p))
+
+
+def run(problem: Problem, *, width: int = 64) -> Outcome:
+    """Learn the attention on C, each image without itself."""
+    keras.utils.set_random_seed(problem.seed)
+    clean = problem.clean_rows
+    verified = problem.verified[clean].astype(np.float32)
+    known = np.maximum((verified >= 0).sum(axis=0), 1)
+    prior = (verified == 1).sum(axis=0) / known
+    own = np.full((len(problem.features), 1), -1.0, np.float32)
+    own[clean, 0] = np.arange(len(clean))
+    x = np.concatenate([problem.features, own], axis=1).astype(np.float32)
+    labels = np.where(verified < 0, prior, verified)
+    model = Attention(problem.features[clean], labels, width)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    model.fit(x[clean], verified, batch_size=64, epochs=EPOCHS, verbose=0)
+    found = np.clip(model.predict(x, batch_size=512, verbose=0), 0.0, 1.0)
+    score = logit((1 - 2 * FLOOR) * found + FLOOR)
+    return Outcome(found, score, score)
+
+
+METHOD = Method(
+    "proto_attend",
+    "ProtoAttend",
+    "Arik and Pfister, JMLR 2020",
+    run,
+    ({"width": 64}, {"width": 16}),
+)
