@@ -467,3 +467,20 @@ def test_oracle_over_noisy_images_is_truth_csv(catalogue, tmp_path):
     assert "\n" not in str(caught.value)
     assert Run(tmp_path / "none").info["status"] == "failed"
     assert "truth.csv" in json.loads((tmp_path / "none/run.json").read_text())["message"]
+
+
+def test_all_layers_may_be_finetuned_and_interrupted(catalogue, tmp_path):
+    """The backbone too learns from flipped labels, from where pre-training left it."""
+    of_all, of_last = (tiny_config(f"train.finetune_layers={name}") for name in ("all", "last"))
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(catalogue, whole, of_all, reporter=QUIET)
+    with pytest.raises(Interrupted):
+        train(catalogue, stopped, of_all, reporter=Interrupting("self ml", 4))
+    train(catalogue, stopped, of_all, resume=True, reporter=QUIET)
+    assert_same_results(whole, stopped)
+    train(catalogue, tmp_path / "last", of_last, reporter=QUIET)
+    one, other = Run(whole), Run(tmp_path / "last")
+    for name in ("features", "probabilities_baseline_0"):
+        np.testing.assert_array_equal(one.array(name), other.array(name))
+    for name in ("probabilities_baseline_1", "probabilities"):
+        assert not np.array_equal(one.array(name), other.array(name))

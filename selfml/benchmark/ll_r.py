@@ -5,6 +5,7 @@ CVPR 2022, section 3: an unnoted label is assumed absent; networks learn right l
 that the negatives with the largest losses are likely missing ones. In each batch the share of
 negatives that is rejected grows linearly with training, as (epoch - 1) * delta_rel. Here it grows
 with the steps, to ``rejected`` at the end; then the classifier is fine-tuned on C, as the others.
+It starts, as every method here, from the weights pre-trained on the noisy labels.
 """
 
 from __future__ import annotations

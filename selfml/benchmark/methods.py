@@ -52,8 +52,8 @@ def chosen_methods(names: str) -> list[str]:
         chosen = list(DEFAULT)
     unknown = [name for name in chosen if name not in known]
     if unknown or not chosen:
+        wrong = ", ".join(unknown) or repr(names)
         raise ValueError(
-            f"--methods: no method {', '.join(unknown) or repr(names)}; there are {', '.join(known)}, "
-            "'default' and 'all'"
+            f"--methods: no method {wrong}; there are {', '.join(known)}, 'default' and 'all'"
         )
     return chosen

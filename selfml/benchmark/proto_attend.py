@@ -2,9 +2,9 @@
 
 Arik and Pfister, "ProtoAttend: Attention-Based Prototypical Learning", JMLR 2020: queries of an
 image meet keys of candidate images, sparsemax makes few of them count, and the decision is their
-labels' weighted mean. Here the features are fixed, the candidates are all of C, and its
-intermediate loss (alpha between own value and prototypes) is left out: the value of a prototype
-is its label, so that the explanation is the decision.
+labels' weighted mean. Here the features are fixed, the candidates are all of C, and its trunk,
+value encoder, self and intermediate losses and sparsity term are left out: the value of a
+prototype is its label, so that the explanation is the decision.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from keras import layers, ops
 
 from selfml.benchmark.problem import Method, Outcome, Problem
 from selfml.flips import logit
+from selfml.nn.fitting import jit_choice
 from selfml.nn.losses import binary_cross_entropy
 from selfml.nn.reconstruction import sparsemax
 
@@ -37,15 +38,17 @@ class Attention(keras.Model):
         super().__init__(name="proto_attend")
         self.candidates = ops.convert_to_tensor(candidates.astype(np.float32))
         self.labels = ops.convert_to_tensor(labels.astype(np.float32))
-        self.query, self.key = layers.Dense(width), layers.Dense(width)
+        start = keras.initializers.GlorotUniform(seed=1)  # the same for both (our choice)
+        self.query = layers.Dense(width, kernel_initializer=start)
+        self.key = layers.Dense(width, kernel_initializer=start.clone())
         self.drop = layers.Dropout(0.2)
         self.temperature = float(np.sqrt(width))
 
     def attend(self, x, training=False):
         """Weights (B, C) on the simplex; an image never attends to itself."""
         features, own = x[:, :-1], ops.cast(x[:, -1:], "int32")
-        query = self.query(self.drop(features, training=training))
-        key = self.key(self.candidates)
+        query = ops.relu(self.query(self.drop(features, training=training)))
+        key = ops.relu(self.key(self.candidates))
         score = ops.matmul(query, ops.transpose(key)) / self.temperature
         itself = ops.equal(own, ops.arange(self.candidates.shape[0], dtype="int32")[None, :])
         return sparsemax(ops.where(itself, -1e9, score))
@@ -71,7 +74,7 @@ def run(problem: Problem, *, width: int = 64) -> Outcome:
     x = np.concatenate([problem.features, own], axis=1).astype(np.float32)
     labels = np.where(verified < 0, prior, verified)
     model = Attention(problem.features[clean], labels, width)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=jit_choice())
     model.fit(x[clean], verified, batch_size=64, epochs=EPOCHS, verbose=0)
     found = np.clip(model.predict(x, batch_size=512, verbose=0), 0.0, 1.0)
     score = logit((1 - 2 * FLOOR) * found + FLOOR)

@@ -4,6 +4,7 @@ Zhang, Cheng, Huang, Wen and Li, "Simple and Robust Loss Design for Multi-Label 
 Missing Labels", 2021, section 3.3: after the first epoch a given negative with probability above
 tau = .6 gets the positive's loss. Their focal margin is left out: the loss is the cross-entropy
 that the other methods have. Then the classifier is fine-tuned on C, as the others.
+It starts, as every method here, from the weights pre-trained on the noisy labels.
 """
 
 from __future__ import annotations
