@@ -18,7 +18,16 @@ from selfml.benchmark.problem import Method
 
 ACQUIRE = "acquire"  # which image to verify next: no method of its own, but a simulation
 DEFAULT = (
-    *("baseline_0", "clean_only", "baseline_1", "ensemble", "label_cleaner", "ll_r", "splc"),
+    *(
+        "baseline_0",
+        "clean_only",
+        "clean_only_category",
+        "baseline_1",
+        "ensemble",
+        "label_cleaner",
+        "ll_r",
+        "splc",
+    ),
     *("cleanlab", "knn", "proto_attend", "self_ml", "self_ml_atoms", "oracle"),
     ACQUIRE,
 )

@@ -62,7 +62,9 @@ class Seed:
         self.classifier = self.training.classifier
         self.pretrained = self.classifier.get_weights()
         self.start = [(v, ops.convert_to_numpy(v)) for v in self.classifier.variables]
-        self.features = descriptor(self.training.extractor, self.data, config.basis)
+        image_alone = replace(config.basis, category_weight=0.0)
+        self.features = descriptor(self.training.extractor, self.data, image_alone)
+        self.with_category = descriptor(self.training.extractor, self.data, config.basis)
 
     def _share_maps(self, other: Path | None) -> None:
         mine = self.session.work / "maps.npy"
@@ -73,13 +75,19 @@ class Seed:
             os.link(theirs, mine)
 
     def data_of(self, budget: int | None, exclude: np.ndarray | None = None) -> TrainingData:
-        """The data with ``budget`` clean images to learn from (None: all)."""
+        """The data with ``budget`` clean images to learn from (None: all).
+
+        Images in ``exclude`` are not learned from at all, given labels included: what is chosen on
+        them is chosen as on test images.
+        """
         splits = make_splits(
             self.data.dataset,
             clean_samples=budget,
             test_fraction=self.config.data.test_fraction,
             seed=self.config.seed,
         )
+        if exclude is not None:
+            splits = replace(splits, noisy_train=np.setdiff1d(splits.noisy_train, exclude))
         verified, true = labels_for_training(self.data.dataset, splits)
         return replace(self.data, splits=splits, verified=verified, true=true)
 
@@ -100,6 +108,7 @@ class Seed:
         splits, train = data.splits, self.config.train
         yield Problem(
             features=self.features,
+            features_and_category=self.with_category,
             given=data.given,
             verified=data.verified,
             clean_rows=splits.clean_train,

@@ -73,8 +73,10 @@ class Problem:
     Attributes
     ----------
     features : (N, d) float32
-        Standardised, from the extractor as pre-trained on the noisy labels; the shop's categories
-        are a part of them where the data carry any and the recipe says so.
+        Standardised, from the extractor as pre-trained on the noisy labels; of the image alone.
+    features_and_category : (N, d') float32
+        The same and the shop's categories, where the data carry any and the recipe says so: what
+        SELF-ML's evidence knows. A method that predicts from these does not see the image alone.
     given : (N, L) int8
         -1 unknown.
     verified : (N, L) int8
@@ -102,6 +104,7 @@ class Problem:
     steps: int
     classifier: Classifier
     self_ml: Callable[..., Outcome] | None = None
+    features_and_category: np.ndarray | None = None
 
     @property
     def n_attributes(self) -> int:

@@ -201,7 +201,14 @@ class Benchmark:
                 continue
             self.reporter.say(f"{name}, seed {seed}")
             frame = simulate(
-                *(prepared.features, data.given, data.true, start, pool, data.splits.clean_test),
+                *(
+                    prepared.with_category,
+                    data.given,
+                    data.true,
+                    start,
+                    pool,
+                    data.splits.clean_test,
+                ),
                 *(budgets, [strategy], seed, data.dataset.categories),
             )
             for budget, rows in frame.groupby("budget"):
@@ -221,6 +228,7 @@ class Benchmark:
         budget = min(TUNING_BUDGET, 2 * len(pool) // 3)
         data = seed.data_of(budget)
         validation = np.setdiff1d(pool, data.splits.clean_train)
+        data = seed.data_of(budget, exclude=validation)
         for name in (name for name in self.plan.methods if name != ACQUIRE):
             grid = methods[name].grid
             if name in tuned or len(grid) == 1 or len(validation) < 30:

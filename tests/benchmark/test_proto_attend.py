@@ -26,6 +26,7 @@ def attention(candidates, features, own, sharpness=1.0):
     model(x)
     for layer in (model.query, model.key):
         layer.kernel.assign(sharpness * np.eye(D, 4, dtype=np.float32))
+    model.sharpness.assign(D / 2)  # features are over sqrt(D): products count by half
     return np.asarray(keras.ops.convert_to_numpy(model(x)))
 
 
@@ -50,7 +51,7 @@ def test_attention_without_differences_is_even():
 
 
 def test_attention_is_sparsemax_of_scaled_products():
-    """Products 0, .4, .8 and 3 over sqrt(4): after the last come none within one; worked by hand.
+    """Products 0, .4, .8 and 3, by half: after the last come none within one; worked by hand.
 
     Halved they are 0, .2, .4 and 1.5: the gap of 1.1 leaves one candidate. Without it the rest are
     within one: the threshold is (.6 - 1)/3 and the weights .133, .333 and .533.

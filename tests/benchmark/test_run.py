@@ -122,3 +122,15 @@ def test_an_outcome_that_knows_the_truth_measures_perfect(catalogue, tmp_path):
     found = dict(measure(leaked, seed.data))
     assert found["label_accuracy"] == found["flip_f1"] == found["exact_match"] == 100.0
     assert run.plan.methods == FAST
+
+
+@pytest.mark.slow
+def test_validation_images_are_learned_from_by_nobody(catalogue, tmp_path):
+    run = bench(catalogue, tmp_path)
+    seed = Seed(catalogue, run.config, tmp_path / "s", reporter=run.reporter, stop=run.stop)
+    data = seed.data_of(20)
+    left = np.setdiff1d(seed.data.splits.clean_train, data.splits.clean_train)
+    with seed.problem(seed.data_of(20, exclude=left), "tune") as problem:
+        assert len(problem.clean_rows) == 20
+        assert not np.isin(left, problem.train_rows).any()
+        assert not np.isin(seed.data.splits.clean_test, problem.train_rows).any()
