@@ -9,19 +9,14 @@ with reconstruction and flipping (paper section 3, method.md).
 
 from __future__ import annotations
 
-import json
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from selfml import __version__
 from selfml.basis import choose_sample
 from selfml.config import Config, to_toml
 from selfml.data.dataset import DatasetError
@@ -39,11 +34,11 @@ from selfml.nn.model import AttributeClassifier, SelfML
 from selfml.progress import Reporter
 from selfml.results import Explained, write_results
 from selfml.run import Run, RunWriter
+from selfml.run_start import check_out, origin, plan
 from selfml.training_data import TrainingData, prepare
 
 # Images of N and of C in a batch of the explainer's pre-training, which sees no pixels (ours).
 EXPLAINER_BATCH = (192, 64)
-STAGES = ("pretrain", "baseline_0", "baseline_1", "reconstruction", "flipping", "self_ml")
 
 
 def train(
@@ -69,11 +64,11 @@ def train(
         When stopped by Ctrl-C, after saving what ``resume`` continues.
     """
     out = Path(out)
-    _check_out(out, config, resume)
+    check_out(out, config, resume)
     session = Session(config, RunWriter(out), reporter or Reporter())
     session.writer.write_text("config.toml", to_toml(config))
     session.writer.update(
-        status="running", seed=config.seed, recipe=config.recipe, stages=_plan(config), **_origin()
+        status="running", seed=config.seed, recipe=config.recipe, stages=plan(config), **origin()
     )
     if config.train.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -102,59 +97,6 @@ def _finish(session: Session) -> None:
             write_maps(run, seed=seed, max_images=n, reporter=session.reporter)
         except MapsUnavailable as error:
             session.reporter.say(f"note: no maps; {error}")
-
-
-def _check_out(out: Path, config: Config, resume: bool) -> None:
-    if not out.exists() or not any(out.iterdir()):
-        return
-    stored = out / "config.toml"
-    if not stored.exists():
-        raise FileExistsError(f"--out: {out} is not empty and not a run; name a new folder")
-    if _ended_before_it_learned(out):
-        shutil.rmtree(out / "work", ignore_errors=True)  # its caches may be of other data
-        return
-    if not resume:
-        raise FileExistsError(f"--out: {out} has a run already; add --resume or name a new folder")
-    if not (out / "work").exists():
-        raise FileExistsError(f"--out: the run in {out} is complete; name a new folder")
-    if stored.read_text(encoding="utf-8") != to_toml(config):
-        raise FileExistsError(
-            f"--resume: {stored} has other settings; give the same --recipe and --set as before"
-        )
-
-
-def _ended_before_it_learned(out: Path) -> bool:
-    """Whether a run was refused, by its data or settings, and so may begin again."""
-    try:
-        status = json.loads((out / "run.json").read_text(encoding="utf-8")).get("status")
-    except (OSError, ValueError, AttributeError):
-        return False
-    return status == "failed" and not any((out / "work").glob("*.npz"))
-
-
-def _plan(config: Config) -> list[dict[str, int | str]]:
-    train = config.train
-    steps = (
-        *(train.pretrain_steps, train.finetune_steps, train.finetune_steps),
-        *(config.basis.steps, config.flips.steps, train.finetune_steps),
-    )
-    return [{"stage": name, "steps": n} for name, n in zip(STAGES, steps, strict=True)]
-
-
-def _origin() -> dict[str, object]:
-    packages = {"selfml": __version__, "python": platform.python_version()}
-    for name in ("keras", keras.backend.backend(), "numpy"):
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            packages[name] = "unknown"
-    where = Path(__file__).parent
-    git = ["git", "-C", str(where), "rev-parse", "--short", "HEAD"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        commit = ""
-    return {"versions": packages, "git_commit": commit.strip()}
 
 
 class Training:

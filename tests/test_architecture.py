@@ -29,7 +29,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         2: ("selfml.nn.*",),
         3: (
             *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
-            "selfml.train",
+            *("selfml.train", "selfml.run_start"),
             *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),
         ),
         4: ("selfml.benchmark.*",),

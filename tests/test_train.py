@@ -25,7 +25,8 @@ from selfml.flips import read_evidence_model, receipt
 from selfml.nn.fitting import Interrupted
 from selfml.progress import Reporter
 from selfml.run import ARRAYS, METHODS, SCHEMAS, SPLITS, Run
-from selfml.train import STAGES, train
+from selfml.run_start import STAGES
+from selfml.train import train
 from tests.training import PAPER_LIKE, Interrupting, assert_same_results, tiny_config
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from selfml.benchmark.problem import Method, Outcome, Problem
+from selfml.benchmark.problem import Loss, Method, Outcome, Problem
 from selfml.calibration import fit_platt
 from selfml.crossfit import leave_one_out_scores
 from selfml.flips import sigmoid
@@ -27,6 +27,15 @@ def baseline_1(problem: Problem, *, steps: float = 1.0) -> Outcome:
     n_steps = max(1, round(steps * problem.steps))
     groups = [(problem.clean_rows, problem.batch_size)]
     fitted = problem.classifier.fit(problem.verified, groups, stage="clean", steps=n_steps)
+    return Outcome(sigmoid(fitted.logits))
+
+
+def finetuned_after(problem: Problem, loss: Loss, *, stage: str) -> Outcome:
+    """Trains on the noisy labels with a loss that doubts them, then on C as Baseline 1 does."""
+    groups = [(problem.train_rows, problem.batch_size)]
+    noisy = problem.classifier.fit(problem.given, groups, stage=stage, loss=loss)
+    groups = [(problem.clean_rows, problem.batch_size)]
+    fitted = problem.classifier.fit(problem.verified, groups, stage="clean", start=noisy.weights)
     return Outcome(sigmoid(fitted.logits))
 
 

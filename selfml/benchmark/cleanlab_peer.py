@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 
+from selfml.benchmark.label_cleaner import train_on
 from selfml.benchmark.problem import Method, Outcome, Problem
 from selfml.calibration import fit_platt
 from selfml.crossfit import leave_one_out_scores
@@ -70,14 +71,9 @@ def run(problem: Problem, *, predictions: str = "noisy") -> Outcome:
     for rows in (problem.train_rows, rest):  # images apart do not move what is flagged in training
         wrong[rows] = flagged(given[rows], probabilities[rows])
     corrected = np.where(wrong, 1 - given, given)
-    labels = corrected.astype(np.float32)
-    labels[problem.clean_rows] = problem.verified[problem.clean_rows]
-    n_clean = problem.clean_per_batch
-    groups = [(problem.noisy_rows, problem.batch_size - n_clean), (problem.clean_rows, n_clean)]
-    fitted = problem.classifier.fit(labels, groups, stage="corrected")
     sure = np.abs(logit(np.clip(probabilities, 1e-3, 1 - 1e-3))) + LEAST
     score = np.where(corrected < 0, 0.0, sure * (2.0 * corrected - 1.0))
-    return Outcome(sigmoid(fitted.logits), score)
+    return train_on(problem, corrected, score)
 
 
 METHOD = Method(

@@ -10,11 +10,10 @@ It starts, as every method here, from the weights pre-trained on the noisy label
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
+from selfml.benchmark.baselines import finetuned_after
 from selfml.benchmark.problem import Loss, Method, Outcome, Problem
-from selfml.flips import sigmoid
 from selfml.nn.losses import known, masked_mean
 
 
@@ -46,19 +45,7 @@ def rejecting_loss(rejected: float) -> Loss:
 
 def run(problem: Problem, *, rejected: float = 0.05) -> Outcome:
     """Train on noisy labels with rejection, then fine-tune on C."""
-    noisy = problem.classifier.fit(
-        problem.given,
-        [(problem.train_rows, problem.batch_size)],
-        stage="reject",
-        loss=rejecting_loss(rejected),
-    )
-    fitted = problem.classifier.fit(
-        problem.verified.astype(np.float32),
-        [(problem.clean_rows, problem.batch_size)],
-        stage="clean",
-        start=noisy.weights,
-    )
-    return Outcome(sigmoid(fitted.logits))
+    return finetuned_after(problem, rejecting_loss(rejected), stage="reject")
 
 
 METHOD = Method(

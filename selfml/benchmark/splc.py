@@ -9,11 +9,10 @@ It starts, as every method here, from the weights pre-trained on the noisy label
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
+from selfml.benchmark.baselines import finetuned_after
 from selfml.benchmark.problem import Loss, Method, Outcome, Problem
-from selfml.flips import sigmoid
 from selfml.nn.losses import known, masked_mean
 
 FIRST_EPOCH = 0.1  # share of the steps before labels are corrected
@@ -35,19 +34,7 @@ def correcting_loss(tau: float) -> Loss:
 
 def run(problem: Problem, *, tau: float = 0.6) -> Outcome:
     """Train on noisy labels with correction, then fine-tune on C."""
-    noisy = problem.classifier.fit(
-        problem.given,
-        [(problem.train_rows, problem.batch_size)],
-        stage="correct",
-        loss=correcting_loss(tau),
-    )
-    fitted = problem.classifier.fit(
-        problem.verified.astype(np.float32),
-        [(problem.clean_rows, problem.batch_size)],
-        stage="clean",
-        start=noisy.weights,
-    )
-    return Outcome(sigmoid(fitted.logits))
+    return finetuned_after(problem, correcting_loss(tau), stage="correct")
 
 
 METHOD = Method(
