@@ -151,6 +151,8 @@ class BasisConfig:
     distances in a learned projection of that many dimensions (method.md, our choice).
     ``category_weight``: where the data carry ``category``, the features get a block that tells the
     categories apart, with this share of the other features' deviation; 0 leaves it out.
+    ``learn_keys``: with a ``rank``, each atom learns where it stands in the projection, starting
+    from its image, so that a few atoms can be told apart in the way that serves the labels.
     """
 
     source: str = "noisy"  # paper
@@ -165,6 +167,7 @@ class BasisConfig:
     non_zeros: float = 6.0  # our choice: atoms an image shares to start with
     seed_with: str = "kmeans"  # our choice: kmeans | farthest | random
     category_weight: float = 0.0  # our choice
+    learn_keys: bool = False  # our choice
 
     def __post_init__(self) -> None:
         _one_of("basis", self, source=("noisy", "clean"), labels=("nearest_clean", "oracle"))
@@ -185,6 +188,9 @@ class FlipConfig:
     labels of C shape the coefficients (paper), or only weigh the evidence, the coefficients
     learning from what is believed of N (our choice in `quick` and `photos`: label scores of C
     from coefficients fitted to C look better than they are, and get too much weight).
+    ``category_bias``: where the data carry ``category``, strict evidence starts from how often the
+    category has an attribute. ``distil``: weight of a loss by which the basis images and the given
+    label learn to say what full evidence says of images of N.
     """
 
     mode: str = "full"
@@ -195,10 +201,13 @@ class FlipConfig:
     residual_decay: float = 1e-1  # our choice: weight decay of the residual network
     clean_moves_basis: bool = True  # paper
     smoothing: float = 0.1  # our choice: weight of the prior in a label score
+    shrink: float = 0.02  # our choice: penalty on differences between attributes' weights
+    category_bias: bool = False  # our choice
+    distil: float = 0.0  # our choice
 
     def __post_init__(self) -> None:
         _one_of("flips", self, mode=("full", "strict"), loss=("cross_entropy", "l1"))
-        _at_least("flips", self, steps=1, hidden=1, residual_decay=0)
+        _at_least("flips", self, steps=1, hidden=1, residual_decay=0, shrink=0, distil=0)
         _above_zero("flips", self, "learning_rate", "smoothing")
 
 

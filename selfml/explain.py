@@ -8,9 +8,10 @@ import numpy as np
 from selfml.basis import BasisLabels, label_by_nearest_clean, label_by_oracle
 from selfml.calibration import fit_platt
 from selfml.config import Config
-from selfml.config_sections import BasisConfig
+from selfml.config_sections import BasisConfig, FlipConfig
 from selfml.crossfit import leave_one_out_scores
 from selfml.data.dataset import DatasetError
+from selfml.extract import category_block
 from selfml.flips import EvidenceModel, given_term, sigmoid
 from selfml.nn.flipper import LabelFlipper
 from selfml.nn.model import Explainer
@@ -22,7 +23,7 @@ from selfml.training_data import TrainingData
 MAX_LOGIT = 8.0
 
 
-def evidence_inputs(features: np.ndarray, data: TrainingData, smoothing: float = 0.1) -> Explained:
+def evidence_inputs(features: np.ndarray, data: TrainingData, flips: FlipConfig) -> Explained:
     """Rates, cross-fitted scores and priors from the clean training images."""
     clean = data.splits.clean_train
     verified = data.verified[clean]
@@ -30,13 +31,16 @@ def evidence_inputs(features: np.ndarray, data: TrainingData, smoothing: float =
     rates = annotation_rates(
         data.given[clean], verified, None if categories is None else categories[clean]
     )
+    if flips.category_bias and categories is not None:
+        names, _ = category_block(categories, data.splits.noisy_train)
+        rates = rates.with_categories([str(name) for name in names])
     fit = leave_one_out_scores(features, verified, clean)
     slope, intercept = fit_platt(fit.scores[clean], verified)
     positives, known = (verified == 1).sum(0), (verified >= 0).sum(0)
     zeros = np.zeros(data.n_attributes)
     model = EvidenceModel(
         prior=(positives + 0.5) / (known + 1.0),
-        smoothing=smoothing,
+        smoothing=flips.smoothing,
         bias=zeros,
         basis_weight=zeros,
         strict_bias=zeros,
@@ -51,10 +55,9 @@ def evidence_inputs(features: np.ndarray, data: TrainingData, smoothing: float =
     return Explained(features, z, term.astype(np.float32), soft, model)
 
 
-def build_explainer(
-    features: np.ndarray, sample: np.ndarray, n_attributes: int, config: Config
-) -> Explainer:
-    """The untrained explainer, its atoms at the images ``sample`` (K,) of ``features`` (N, d)."""
+def build_explainer(explained: Explained, sample: np.ndarray, config: Config) -> Explainer:
+    """The untrained explainer, its atoms at the images ``sample`` (K,) of the features."""
+    features, model = explained.features, explained.model
     basis, flips = config.basis, config.flips
     reconstruction = SparseReconstruction(
         len(sample),
@@ -62,14 +65,17 @@ def build_explainer(
         rank=basis.rank,
         dropout=basis.dropout,
         learn_basis=basis.source == "noisy",
+        learn_keys=basis.learn_keys,
     )
     reconstruction.start_at(features[sample], non_zeros=basis.non_zeros, seed=config.seed)
     flipper = LabelFlipper(
-        n_attributes,
+        len(model.prior),
         features.shape[1],
+        n_categories=len(model.categories) * flips.category_bias,
         hidden=flips.hidden,
         smoothing=flips.smoothing,
         residual_decay=flips.residual_decay,
+        shrink=flips.shrink,
     )
     return Explainer(reconstruction, flipper, config)
 

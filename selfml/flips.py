@@ -9,7 +9,8 @@ the simplex; ``Y_B`` the basis labels, an unknown one counted as the attribute's
     s'_ij    = (s_ij + smoothing * prior_j) / (1 + smoothing)
 
 *full* evidence uses all five terms. *strict* evidence has its own bias and weight and only
-the first three: there the basis images and the shop's own label are the whole reason.
+the first three: there the basis images and the shop's own label are the whole reason. Its bias
+may depend on the category: how often what is filed there has the attribute.
 A label is flipped where the sign of the score contradicts it; unknown labels are not flips.
 """
 
@@ -60,6 +61,8 @@ class EvidenceModel:
         Log-likelihood ratio of a given 0 and a given 1; row 0 is for any other category.
     categories : tuple of str
         Names of rows 1, 2, ... of ``llr``.
+    strict_category : (1 + number of categories, L) float or None
+        What is added to ``strict_bias``, rows as in ``llr``.
     """
 
     prior: np.ndarray
@@ -70,10 +73,11 @@ class EvidenceModel:
     strict_basis_weight: np.ndarray
     llr: np.ndarray
     categories: tuple[str, ...] = ()
+    strict_category: np.ndarray | None = None
 
     def to_json(self) -> str:
         """As text; :meth:`from_json` gives back equal numbers."""
-        fields = {k: np.asarray(v).tolist() for k, v in vars(self).items()}
+        fields = {k: np.asarray(v).tolist() for k, v in vars(self).items() if v is not None}
         return json.dumps(fields)
 
     @classmethod
@@ -83,6 +87,12 @@ class EvidenceModel:
         categories, smoothing = tuple(fields.pop("categories")), fields.pop("smoothing")
         arrays = {k: np.asarray(v, np.float64) for k, v in fields.items()}
         return cls(categories=categories, smoothing=smoothing, **arrays)
+
+    def strict_bias_of(self, category_index: np.ndarray | int) -> np.ndarray:
+        """Bias of strict evidence for rows of ``llr``, (..., L)."""
+        if self.strict_category is None:
+            return np.broadcast_to(self.strict_bias, (*np.shape(category_index), len(self.prior)))
+        return self.strict_bias + self.strict_category[category_index]
 
     def category_index(self, categories: Sequence[str | None] | None, n_images: int) -> np.ndarray:
         """Row of ``llr`` for each image, (N,) int; 0 where the category is unknown."""
@@ -168,7 +178,7 @@ def evidence(
         given=given_term(model, given, category_index),
         classifier=np.asarray(classifier, np.float64),
         residual=np.asarray(residual, np.float64),
-        strict_bias=np.broadcast_to(model.strict_bias, basis.shape),
+        strict_bias=model.strict_bias_of(category_index),
         strict_basis=model.strict_basis_weight * basis,
     )
 
@@ -311,7 +321,7 @@ def receipt(
             "residual": float(run.array("terms_residual")[i, j]),
         },
         strict_terms={
-            "bias": float(model.strict_bias[j]),
+            "bias": float(model.strict_bias_of(rows[0])[j]),
             "basis": float(model.strict_basis_weight[j]) * basis,
             "given": llr,
         },

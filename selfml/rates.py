@@ -8,7 +8,7 @@ of a given label y is ``y log(keep/fp) + (1-y) log((1-keep)/(1-fp))`` (method.md
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,17 @@ class AnnotationRates:
     false_positive: float
     llr: np.ndarray
     categories: tuple[str, ...]
+
+    def with_categories(self, names: Sequence[str]) -> AnnotationRates:
+        """The same with rows for further categories, whose rates are the attributes' own."""
+        more = [name for name in names if name not in self.categories]
+        rows = [*range(len(self.keep)), *[0] * len(more)]
+        return replace(
+            self,
+            keep=self.keep[rows],
+            llr=self.llr[rows],
+            categories=(*self.categories, *more),
+        )
 
 
 def annotation_rates(

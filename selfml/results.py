@@ -60,7 +60,12 @@ class Explained:
             "image": rows_of(image),
             "verified": rows_of(data.verified, np.float32),
             "soft": rows_of(self.soft),
+            "category": rows_of(self.category_index(data)),
         }
+
+    def category_index(self, data: TrainingData) -> np.ndarray:
+        """Row of the evidence model's tables for each image, (N,) int32."""
+        return self.model.category_index(data.dataset.categories, data.n_images).astype(np.int32)
 
     def label_explainer(self) -> None:
         """Give the explainer Y_B and the prior."""
@@ -87,6 +92,7 @@ class Explained:
         def number(value) -> np.ndarray:
             return np.asarray(ops.convert_to_numpy(value), np.float64)
 
+        own = number(flipper.strict_category) if flipper.n_categories else None
         return replace(
             self.model,
             smoothing=float(flipper.smoothing),
@@ -94,6 +100,7 @@ class Explained:
             basis_weight=number(flipper.weight("basis")),
             strict_bias=number(flipper.strict_bias),
             strict_basis_weight=number(flipper.weight("strict_basis")),
+            strict_category=own,
         )
 
     def evidence(
@@ -106,13 +113,11 @@ class Explained:
         flipper = self.explainer.flipper
         weight = np.asarray(ops.convert_to_numpy(flipper.weight("classifier")))
         residual = self._residual(data, scores.astype(np.float32), rows)
-        categories = data.dataset.categories
-        index = model.category_index(None if categories is None else categories[rows], len(rows))
         terms = flips.evidence(
             model,
             scores,
             data.given[rows],
-            index,
+            self.category_index(data)[rows],
             (weight * self.classifier[rows]).astype(np.float32),
             residual,
         )

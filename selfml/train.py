@@ -221,10 +221,10 @@ class Training:
         """Reconstruction on N, labels for the basis, then flipping on C."""
         data, config = self.data, self.config
         features = descriptor(self.extractor, data, config.basis)
-        explained = evidence_inputs(features, data, config.flips.smoothing)
+        explained = evidence_inputs(features, data, config.flips)
         candidates = getattr(data.splits, f"{config.basis.source}_train")
         sample = choose_sample(features, candidates, config.basis, seed=config.seed)
-        explained.explainer = build_explainer(features, sample, data.n_attributes, config)
+        explained.explainer = build_explainer(explained, sample, config)
         self._fit_explainer("reconstruction", explained, config.basis.steps)
         explained.basis_labels = label_basis(explained, sample, data, config.basis)
         explained.label_explainer()

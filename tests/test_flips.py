@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,24 @@ def test_the_receipt_of_a_case_worked_by_hand(hand_run: Run):
     assert r.strict_score == pytest.approx(basis - 0.75)  # -.345: absent
     assert not r.strict_agrees
     assert (r.attribute, r.given, r.prior) == ("attribute 0", 0, 0.5)
+
+
+def test_strict_evidence_starts_from_the_category(tmp_path: Path):
+    """Of jackets: .25 + 1.5 for the bias, the receipt and the stored flip alike."""
+    model = replace(HAND_MODEL, strict_category=np.array([[0.5], [1.5]]))
+    parts = (np.array([[0.5, 0.25, 0.25]]), np.array([[1], [-1], [0]]), np.array([[0]]))
+    terms = (np.array([[4.5]]), np.array([[-0.25]]))
+    for category, bias, llr in (("jackets", 1.75, -3.0), ("dresses", 0.75, -1.0)):
+        run = write_run(tmp_path / category, model, *parts, *terms, [category])
+        r = flips.receipt(run, 0, 0)
+        assert r.strict_terms == pytest.approx({"bias": bias, "basis": math.log(1.5), "given": llr})
+        assert r.terms["bias"] == -0.5
+        flip = run.table("flips").iloc[0]
+        assert flip["strict_bias"] == pytest.approx(bias)
+        assert flip["strict_score"] == pytest.approx(r.strict_score)
+    stored = flips.read_evidence_model(run)
+    np.testing.assert_array_equal(stored.strict_category, model.strict_category)
+    assert "strict_category" not in HAND_MODEL.to_json()  # as runs of before are read
 
 
 def test_the_flip_of_the_hand_worked_case(hand_run: Run):

@@ -55,6 +55,15 @@ def test_rates_by_category_are_shrunk_to_the_attributes():
     assert abs(rates.llr[2, 0, 0]) < abs(rates.llr[1, 0, 0])
 
 
+def test_further_categories_have_the_attributes_rates():
+    rates = annotation_rates(*by_category())
+    more = rates.with_categories(["tops", "jackets", "hats"])
+    assert more.categories == ("dresses", "jackets", "tops", "hats")
+    np.testing.assert_array_equal(more.llr[:3], rates.llr)
+    np.testing.assert_array_equal(more.llr[3:], rates.llr[[0, 0]])
+    assert len(more.keep) == len(more.llr) == 5
+
+
 def test_a_category_without_the_attribute_has_the_attributes_rate():
     given, verified, categories = by_category()
     verified[:20] = 0

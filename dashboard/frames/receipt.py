@@ -19,7 +19,7 @@ TERM_WORDS = {
     "residual": "Photo and label together",
 }
 TERM_HELP = {
-    "bias": "How often the attribute occurs at all",
+    "bias": "How often the attribute occurs, in the image's category where that is known",
     "basis": "The share of the basis images that have it, as log-odds and weighted",
     "given": "What the shop's entry is worth, from how often such entries prove right",
     "classifier": "What a classifier trained on verified photos sees in the whole photo",

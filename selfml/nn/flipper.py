@@ -10,6 +10,9 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+# Penalty on the biases of categories, which thousands of images of N determine (our choice).
+CATEGORY_SHRINK = 2e-4
+
 
 @keras.saving.register_keras_serializable(package="selfml")
 class LabelFlipper(keras.layers.Layer):
@@ -19,6 +22,8 @@ class LabelFlipper(keras.layers.Layer):
     ----------
     n_attributes, n_features : int
         L and d.
+    n_categories : int
+        Above 0, strict evidence has a bias for each category and one for any other.
     hidden : int
         Width of the residual network; 0 leaves it out.
     smoothing : float
@@ -32,8 +37,9 @@ class LabelFlipper(keras.layers.Layer):
     Notes
     -----
     ``call`` takes a dict with ``scores``, ``given_term`` (log-likelihood ratios), ``classifier``
-    (cross-fitted, Platt-scaled logits), ``given`` (-1 unknown) and ``features`` (B, d), and
-    returns a dict of terms with ``logit`` and ``strict_logit``.
+    (cross-fitted, Platt-scaled logits), ``given`` (-1 unknown), ``features`` (B, d) and, with
+    categories, ``category`` (B,) int, 0 for any other; it returns a dict of terms with ``logit``
+    and ``strict_logit``.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class LabelFlipper(keras.layers.Layer):
         n_attributes,
         n_features,
         *,
+        n_categories=0,
         hidden=64,
         smoothing=0.1,
         residual_decay=1e-1,
@@ -51,6 +58,7 @@ class LabelFlipper(keras.layers.Layer):
         super().__init__(**kwargs)
         self.n_attributes = n_attributes
         self.n_features = n_features
+        self.n_categories = n_categories
         self.hidden = hidden
         self.smoothing = smoothing
         self.residual_decay = residual_decay
@@ -97,6 +105,13 @@ class LabelFlipper(keras.layers.Layer):
                 regularizer=keras.regularizers.L2(self.shrink),
             )
             setattr(self, name, weight)
+        if self.n_categories:
+            self.strict_category = self.add_weight(
+                name="strict_category",
+                shape=(1 + self.n_categories, *row),
+                initializer="zeros",
+                regularizer=keras.regularizers.L2(CATEGORY_SHRINK),
+            )
         if self.hidden:
             self.inner.build((None, self.n_features + 2 * self.n_attributes))
             self.outer.build((None, self.hidden))
@@ -117,15 +132,18 @@ class LabelFlipper(keras.layers.Layer):
             "classifier": self.weight("classifier") * ops.cast(inputs["classifier"], "float32"),
         }
         terms["residual"] = self.residual(inputs, scores, training)
-        terms["strict_logit"] = self.direct_logit(scores) + given_term
+        terms["strict_logit"] = self.direct_logit(scores, inputs.get("category")) + given_term
         terms["logit"] = (
             self.bias + terms["basis"] + given_term + terms["classifier"] + terms["residual"]
         )
         return terms
 
-    def direct_logit(self, scores):
+    def direct_logit(self, scores, category=None):
         """What the basis images alone say, without the given label: strict evidence less a term."""
-        return self.strict_bias + self.weight("strict_basis") * self.basis_logit(scores)
+        bias = self.strict_bias
+        if self.n_categories:
+            bias = bias + ops.take(self.strict_category, category, axis=0)
+        return bias + self.weight("strict_basis") * self.basis_logit(scores)
 
     def basis_logit(self, scores):
         """Log-odds of the smoothed label scores, as :func:`selfml.flips.basis_logit`.
@@ -149,7 +167,8 @@ class LabelFlipper(keras.layers.Layer):
         return self.outer(self.drop(self.inner(joined), training=training))
 
     def get_config(self):
-        names = ("n_attributes", "n_features", "hidden", "smoothing", "residual_decay", "shrink")
+        names = ("n_attributes", "n_features", "n_categories", "hidden", "smoothing")
+        names += ("residual_decay", "shrink")
         config = super().get_config()
         config.pop("dtype")
         return {**config, **{name: getattr(self, name) for name in names}}

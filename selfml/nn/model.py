@@ -140,12 +140,13 @@ class Explainer(keras.Model):
     """Reconstruction and label flipping on fixed features; loss L_BS and L_EF.
 
     Takes a dict: ``features`` (B, d), ``given`` (B, L), ``given_term``, ``classifier`` (log-odds),
-    ``image`` (B,) int, the index of an image of C and -1 for others: atoms labelled by that very
-    image are not used, for they would hand it its own label; ``verified`` (B, L) with -1 for
-    images of N; and ``soft`` (B, L), what the given label and the cross-fitted classifier say of
-    images of N, -1 for those of C. Returns a dict of terms with ``coefficients`` and ``scores``.
-    An image that labelled every atom has the prior for its scores. In float32 under any policy:
-    under bfloat16 Keras would round the features and log-odds before they are weighed.
+    ``category`` (B,) int, a row of the evidence model's ``llr``; ``image`` (B,) int, the index of
+    an image of C and -1 for others: atoms labelled by that very image are not used, for they would
+    hand it its own label; ``verified`` (B, L) with -1 for images of N; and ``soft`` (B, L), what
+    the given label and the cross-fitted classifier say of images of N, -1 for those of C. Returns
+    a dict of terms with ``coefficients`` and ``scores``. An image that labelled every atom has the
+    prior for its scores. In float32 under any policy: under bfloat16 Keras would round the features
+    and log-odds before they are weighed.
     """
 
     def __init__(self, reconstruction: SparseReconstruction, flipper: LabelFlipper, config: Config):
@@ -188,7 +189,7 @@ class Explainer(keras.Model):
         moves = self.settings.flips.clean_moves_basis
         weighed = scores if moves else ops.stop_gradient(scores)
         terms = self.flipper({**inputs, "scores": weighed}, training=training)
-        direct = self.flipper.direct_logit(scores)
+        direct = self.flipper.direct_logit(scores, inputs.get("category"))
         return {**terms, "direct_logit": direct, "coefficients": c, "scores": scores}
 
     def basis_selection_loss(self, inputs, outputs):
@@ -205,7 +206,8 @@ class Explainer(keras.Model):
 
         The basis images alone also learn to say what is believed of images of N (``soft``), and
         where ``flips.clean_moves_basis`` the verified labels: so c serves labels as well as pixels
-        (our choice). The strict bias and weight learn from all of these.
+        (our choice). The strict bias and weight learn from all of these. With ``flips.distil``
+        they also learn, beside the given label, to say what full evidence says of images of N.
         """
         distance = absolute_distance if self.settings.flips.loss == "l1" else binary_cross_entropy
         verified = inputs["verified"]
@@ -213,7 +215,13 @@ class Explainer(keras.Model):
         loss += distance(verified, outputs["strict_logit"])
         if self.settings.flips.clean_moves_basis:
             loss += binary_cross_entropy(verified, outputs["direct_logit"])
-        return loss + binary_cross_entropy(inputs["soft"], outputs["direct_logit"])
+        soft = inputs["soft"]
+        if self.settings.flips.distil:
+            full = ops.stop_gradient(ops.sigmoid(outputs["logit"]))
+            strict = outputs["direct_logit"] + inputs["given_term"]
+            of_noisy = ops.where(soft < 0, soft, full)
+            loss += self.settings.flips.distil * binary_cross_entropy(of_noisy, strict)
+        return loss + binary_cross_entropy(soft, outputs["direct_logit"])
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """lambda_BS L_BS + lambda_EF L_EF (the latter once the basis has labels)."""

@@ -54,6 +54,9 @@ class SparseReconstruction(keras.layers.Layer):
         On the input of the projection or of C_X.
     learn_basis : bool
         Whether X_B moves (paper) or stays at the images it was taken from.
+    learn_keys : bool
+        With a ``rank``: each atom has a key K_b that starts at zero and is added to its place,
+        ``c = sparsemax(-||P x - P x_b - K_b||^2 + b)`` (our choice).
 
     Notes
     -----
@@ -62,7 +65,17 @@ class SparseReconstruction(keras.layers.Layer):
     is fitted on the clean set. Computes in float32 under any policy.
     """
 
-    def __init__(self, n_atoms, n_features, *, rank=0, dropout=0.0, learn_basis=True, **kwargs):
+    def __init__(
+        self,
+        n_atoms,
+        n_features,
+        *,
+        rank=0,
+        dropout=0.0,
+        learn_basis=True,
+        learn_keys=False,
+        **kwargs,
+    ):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.n_atoms = n_atoms
@@ -70,6 +83,7 @@ class SparseReconstruction(keras.layers.Layer):
         self.rank = rank
         self.dropout = dropout
         self.learn_basis = learn_basis
+        self.learn_keys = bool(learn_keys and rank)
         self.drop = keras.layers.Dropout(dropout, dtype="float32")
 
     def build(self, input_shape):
@@ -84,6 +98,10 @@ class SparseReconstruction(keras.layers.Layer):
         self.kernel = self.add_weight(name="kernel", shape=(self.n_features, width))
         self.gain = self.add_weight(name="gain", shape=(), initializer="ones", trainable=False)
         self.offset = self.add_weight(name="offset", shape=(self.n_atoms,), initializer="zeros")
+        if self.learn_keys:
+            self.keys = self.add_weight(
+                name="keys", shape=(self.n_atoms, self.rank), initializer="zeros"
+            )
         self.built = True
 
     def start_at(self, sample: np.ndarray, *, non_zeros: float = 6.0, seed: int = 0) -> None:
@@ -121,6 +139,8 @@ class SparseReconstruction(keras.layers.Layer):
         if not self.rank:
             return z + self.offset
         atoms = ops.matmul(self.basis, kernel)
+        if self.learn_keys:
+            atoms = atoms + self.keys
         squares = ops.sum(ops.square(atoms), axis=1) - 2.0 * ops.matmul(z, ops.transpose(atoms))
         return self.offset - squares - ops.sum(ops.square(z), axis=1, keepdims=True)
 
@@ -135,7 +155,7 @@ class SparseReconstruction(keras.layers.Layer):
         return ops.matmul(c, self.basis)
 
     def get_config(self):
-        names = ("n_atoms", "n_features", "rank", "dropout", "learn_basis")
+        names = ("n_atoms", "n_features", "rank", "dropout", "learn_basis", "learn_keys")
         config = super().get_config()
         config.pop("dtype")
         return {**config, **{name: getattr(self, name) for name in names}}

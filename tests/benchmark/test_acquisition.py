@@ -11,6 +11,7 @@ import pytest
 from selfml.benchmark import acquisition
 from selfml.benchmark.acquisition import choose, corrected_log_odds, simulate
 from selfml.benchmark.acquisition_strategies import STRATEGIES
+from selfml.config_sections import FlipConfig
 from selfml.explain import evidence_inputs
 from selfml.explanation_metrics import flip_metrics
 from selfml.metrics import mean_average_precision
@@ -127,7 +128,7 @@ def test_log_odds_are_those_of_the_explainer(by_category):
         n_attributes=truth.shape[1],
         n_images=len(truth),
     )
-    explained = evidence_inputs(problem.features, data)
+    explained = evidence_inputs(problem.features, data, FlipConfig())
     found = corrected_log_odds(
         problem.features, problem.given, problem.verified, problem.clean_rows, categories
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -87,12 +89,15 @@ def selection_loss(explainer, inputs, c, lambda_c) -> float:
     return float(huber + lambda_c * group + moved * explainer.reconstruction.learn_basis)
 
 
-def flipping_loss(inputs, outputs, distance, moves=True) -> float:
+def flipping_loss(inputs, outputs, distance, moves=True, distil=0.0) -> float:
+    full = np.where(inputs["soft"] < 0, -1, 1 / (1 + np.exp(-outputs["logit"])))
+    told = distil * cross_entropy(full, outputs["direct_logit"] + inputs["given_term"])
     direct = moves * cross_entropy(inputs["verified"], outputs["direct_logit"])
     return (
         distance(inputs["verified"], outputs["logit"])
         + distance(inputs["verified"], outputs["strict_logit"])
         + direct
+        + told
         + cross_entropy(inputs["soft"], outputs["direct_logit"])
     )
 
@@ -144,6 +149,29 @@ def test_explainer_loss_is_bs_plus_ef(loss, distance, learn_basis, moves):
     explainer.use_flips = False
     found = float(numbers(explainer.compute_loss(x=inputs, y_pred=outputs)))
     assert found == pytest.approx(0.7 * bs + decay(explainer), rel=1e-4)
+
+
+def test_strict_evidence_is_told_what_full_evidence_says_of_noisy_images():
+    inputs = inputs_of()
+    config = configured("flips.distil=0.5", "flips.clean_moves_basis=false", "joint.lambda_ef=3")
+    explainer = moved(explainer_of(config))
+    outputs = explainer(inputs)
+    exact = {k: numbers(v).astype(np.float64) for k, v in outputs.items()}
+    bs = selection_loss(explainer, inputs, exact["coefficients"], config.basis.lambda_c)
+    ef = flipping_loss(inputs, exact, cross_entropy, moves=False, distil=0.5)
+    found = float(numbers(explainer.compute_loss(x=inputs, y_pred=outputs)))
+    assert found == pytest.approx(bs + 3 * ef + decay(explainer), rel=1e-4)
+    assert 3 * (ef - flipping_loss(inputs, exact, cross_entropy, moves=False)) > 0.01
+    # full evidence is told nothing: where no image is verified its weights have no gradient
+    inputs["verified"][:] = -1
+    without = configured("flips.clean_moves_basis=false", "flips.shrink=0")
+    slopes = []
+    for at in (0.0, 0.5):
+        settings = replace(without, flips=replace(without.flips, distil=at))
+        found = weight_gradients(moved(explainer_of(settings, hidden=0)), inputs)
+        slopes.append({path.split("/")[-1]: slope for path, slope in found.items()})
+    for name in ("classifier_shared", "classifier_own", "basis_shared", "basis_own", "bias"):
+        np.testing.assert_allclose(slopes[0][name], slopes[1][name], atol=1e-7, err_msg=name)
 
 
 @pytest.mark.parametrize("mode", ["full", "strict"])

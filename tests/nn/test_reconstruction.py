@@ -238,3 +238,28 @@ def test_principal_directions_are_orthonormal_and_ordered():
     spread = ((sample - sample.mean(0)) @ found).std(0)
     assert (np.diff(spread) < 0).all()
     assert principal_directions(sample[:2], 6, np.random.default_rng(0)).shape == (6, 6)
+
+
+# ----------------------------------------------------------------------------------------- keys
+def test_keys_start_at_the_images_and_move_alone():
+    """Until a key is learned c is that without keys; a key moves the logits of its own atom only,
+    to those of an atom that stands elsewhere: -||P x - P x_b - K_b||^2."""
+    sample = RNG.normal(size=(5, 4)).astype(np.float32)
+    x = RNG.normal(size=(7, 4)).astype(np.float32)
+    plain, keyed = layer_at(sample, rank=2), layer_at(sample, rank=2, learn_keys=True)
+    np.testing.assert_array_equal(numbers(plain.logits(x)), numbers(keyed.logits(x)))
+    key = np.zeros((5, 2), np.float32)
+    key[3] = 0.5, -1.0
+    keyed.keys.assign(key)
+    kernel = numbers(keyed.kernel) * numbers(keyed.gain)
+    expected = -np.square(x @ kernel - sample[3] @ kernel - key[3]).sum(1)
+    found = numbers(keyed.logits(x))
+    np.testing.assert_allclose(found[:, 3], expected + numbers(keyed.offset)[3], rtol=1e-4)
+    others = [0, 1, 2, 4]
+    np.testing.assert_array_equal(found[:, others], numbers(plain.logits(x))[:, others])
+
+
+def test_a_linear_layer_has_no_keys():
+    layer = layer_at(RNG.normal(size=(5, 4)).astype(np.float32), learn_keys=True)
+    assert not layer.learn_keys
+    assert {v.name for v in layer.trainable_variables} == {"basis", "kernel", "offset"}
