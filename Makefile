@@ -7,7 +7,14 @@ BIN = $(VENV)/bin
 DEMO_DATA = .demo/catalogue
 DEMO_RUN = runs/demo
 
-.PHONY: install demo demo-data demo-run dashboard test test-fast test-torch chromium lint lock assets clean
+# Photographs for `make results`: folders as in "Your own data" of README.md.
+PHOTOS ?= ../shared/data/fashion-products
+PHOTOS_LARGE ?= ../shared/data/fashion-products-21k
+BENCH = runs/bench
+CATALOGUE = .demo/benchmark-catalogue
+
+.PHONY: install demo demo-data demo-run dashboard test test-fast test-torch chromium lint lock \
+  assets results clean
 
 install: $(VENV)/.installed
 
@@ -69,6 +76,21 @@ assets: install
 	rm -rf assets/demo-run/model
 	$(BIN)/python -c "from selfml.run import RunWriter as W; w = W('assets/demo-run'); \
 	  w.update(dataset=w.info['dataset'] | {'path': '.demo/assets'})"
+
+# SELF-ML and its peers on three catalogues, into selfml/benchmark/RESULTS.md: hours on two cores.
+# What is done already is not done again.
+results: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'
+	@test -f $(CATALOGUE)/labels.csv || { rm -rf $(CATALOGUE); $(BIN)/selfml synth $(CATALOGUE) \
+	  --images 12000 --size-px 128 --seed 7 --clean-fraction 0.1 --extra-test 1000; }
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --methods all \
+	  --out $(BENCH)/fashion-products
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 50,200,all \
+	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/fashion-products
+	$(BIN)/selfml benchmark $(CATALOGUE) --recipe photos --budgets 500 --out $(BENCH)/drawn
+	$(BIN)/selfml benchmark $(PHOTOS_LARGE) --recipe photos --set train.cache_gib=6 --budgets 500 \
+	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/fashion-products-21k
+	cat $(BENCH)/*/RESULTS.md > selfml/benchmark/RESULTS.md
 
 lock: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet uv

@@ -127,9 +127,17 @@ class Benchmark:
                     continue
                 self._run_seed(seed, cells)
         self.results.write()
-        self._write_tables(command)
+        self._write_tables(self._commands(command))
 
-    def _write_tables(self, command: str) -> None:
+    def _commands(self, command: str) -> list[str]:
+        """Every command that has worked on these results, this one last where it is new."""
+        path = self.out / "commands.txt"
+        before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        found = list(dict.fromkeys([*before, *[command] * bool(command)]))
+        path.write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
+        return found
+
+    def _write_tables(self, commands: Sequence[str]) -> None:
         tuned = self.out / "tuned.json"
         chosen = json.loads(tuned.read_text(encoding="utf-8")) if tuned.exists() else {}
         notes = [
@@ -139,7 +147,7 @@ class Benchmark:
             self.results.frame(),
             {name: method.title for name, method in all_methods().items()},
             heading=f"{Path(self.root).name}, recipe {self.config.recipe}",
-            commands=[command] if command else [],
+            commands=commands,
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             notes=notes,
         )

@@ -52,7 +52,7 @@ def test_a_method_without_clean_labels_is_run_once():
 
 @pytest.mark.slow
 def test_what_is_done_is_not_done_again(catalogue, tmp_path):
-    bench(catalogue, tmp_path, budgets=("20",)).run()
+    bench(catalogue, tmp_path, budgets=("20",)).run("selfml benchmark shop --budgets 20")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
     bench(catalogue, tmp_path).run("selfml benchmark shop")
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
@@ -63,7 +63,7 @@ def test_what_is_done_is_not_done_again(catalogue, tmp_path):
         *((name, budget) for name in FAST[1:4] for budget in ("20", "all")),
     }
     text = (tmp_path / "RESULTS.md").read_text()
-    assert "selfml benchmark shop" in text
+    assert "selfml benchmark shop --budgets 20\nselfml benchmark shop\n" in text
     value = own.query("method == 'knn' and budget == 'all' and metric == 'map'")["value"].item()
     assert f"{value:.2f}" in text or f"{value:.1f}" in text
     with pytest.raises(FileExistsError, match="other settings"):
