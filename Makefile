@@ -13,8 +13,8 @@ PHOTOS_LARGE ?= ../shared/data/fashion-products-21k
 BENCH = runs/bench
 CATALOGUE = .demo/benchmark-catalogue
 
-.PHONY: install demo demo-data demo-run dashboard test test-fast test-torch chromium lint lock \
-  assets results clean
+.PHONY: install demo demo-data demo-run dashboard test test-fast test-torch chromium lint
+.PHONY: lock assets results clean
 
 install: $(VENV)/.installed
 
@@ -78,19 +78,22 @@ assets: install
 	  w.update(dataset=w.info['dataset'] | {'path': '.demo/assets'})"
 
 # SELF-ML and its peers on three catalogues, into selfml/benchmark/RESULTS.md: hours on two cores.
-# What is done already is not done again.
+# What is done already is not done again. Needs ImageNet weights (README.md, "Recipes").
 results: install
+	@for d in $(PHOTOS) $(PHOTOS_LARGE); do test -f $$d/labels.csv || \
+	  { echo "make results: no labels.csv in $$d; name folders with PHOTOS= and PHOTOS_LARGE="; \
+	  exit 1; }; done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'
 	@test -f $(CATALOGUE)/labels.csv || { rm -rf $(CATALOGUE); $(BIN)/selfml synth $(CATALOGUE) \
 	  --images 12000 --size-px 128 --seed 7 --clean-fraction 0.1 --extra-test 1000; }
-	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --methods all \
-	  --out $(BENCH)/fashion-products
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --methods all --out $(BENCH)/photos
 	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 50,200,all \
-	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/fashion-products
+	  --methods baseline_0,baseline_1,knn,self_ml,self_ml_atoms,oracle --out $(BENCH)/photos
 	$(BIN)/selfml benchmark $(CATALOGUE) --recipe photos --budgets 500 --out $(BENCH)/drawn
 	$(BIN)/selfml benchmark $(PHOTOS_LARGE) --recipe photos --set train.cache_gib=6 --budgets 500 \
-	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/fashion-products-21k
-	cat $(BENCH)/*/RESULTS.md > selfml/benchmark/RESULTS.md
+	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/photos-large
+	awk 'FNR == 1 && NR > 1 {print ""} {print}' $(BENCH)/photos/RESULTS.md \
+	  $(BENCH)/drawn/RESULTS.md $(BENCH)/photos-large/RESULTS.md > selfml/benchmark/RESULTS.md
 
 lock: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet uv

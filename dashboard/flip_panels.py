@@ -139,7 +139,7 @@ def _evidence(of: Receipt, verdict: receipts.Verdict) -> None:
         with column:
             says = receipts.LABEL_WORDS[int(score > 0)]
             decided = ", decides" if mode == verdict.mode else ""
-            name = "All evidence" if mode == "full" else "Basis images and shop's label alone"
+            name = "All evidence" if mode == "full" else receipts.strict_name(of)
             st.markdown(f"**{name}**: {says} ({score:+.2f}){decided}")
             figure = figures.waterfall(terms, limits=limits)
             alt = f"{name}: terms adding up to {score:+.2f}, which says {says}"

@@ -188,7 +188,7 @@ def export(
     data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
     min_confidence: Annotated[float, typer.Option(help="Leave out less sure flips.")] = 0.0,
     agreed_only: Annotated[
-        bool, typer.Option(help="Only flips that the basis images alone would make too.")
+        bool, typer.Option(help="Only flips that strict evidence makes too.")
     ] = False,
 ) -> None:
     """Write corrected labels in the input's format, and each flip with its evidence."""

@@ -190,24 +190,28 @@ class FlipConfig:
     from coefficients fitted to C look better than they are, and get too much weight).
     ``category_bias``: where the data carry ``category``, strict evidence starts from how often the
     category has an attribute. ``distil``: weight of a loss by which the basis images and the given
-    label learn to say what full evidence says of images of N.
+    label learn to say what full evidence says of images of N. ``bands_weight``: the cross-fitted
+    classifier also sees the maps averaged over each row of their grid, with this share of the
+    other features' deviation.
     """
 
     mode: str = "full"
     loss: str = "cross_entropy"
-    steps: int = 1500  # our choice: pre-training on C
+    steps: int = 1500  # our choice: pre-training, on C and on what is believed of N
     learning_rate: float = 1e-3  # our choice
     hidden: int = 64  # our choice: of the residual network
     residual_decay: float = 1e-1  # our choice: weight decay of the residual network
     clean_moves_basis: bool = True  # paper
     smoothing: float = 0.1  # our choice: weight of the prior in a label score
-    shrink: float = 0.02  # our choice: penalty on differences between attributes' weights
+    shrink: float = 0.02  # our choice: penalty on attributes' own weights and biases
     category_bias: bool = False  # our choice
     distil: float = 0.0  # our choice
+    bands_weight: float = 0.0  # our choice
 
     def __post_init__(self) -> None:
         _one_of("flips", self, mode=("full", "strict"), loss=("cross_entropy", "l1"))
         _at_least("flips", self, steps=1, hidden=1, residual_decay=0, shrink=0, distil=0)
+        _at_least("flips", self, bands_weight=0)
         _above_zero("flips", self, "learning_rate", "smoothing")
 
 

@@ -23,8 +23,18 @@ from selfml.training_data import TrainingData
 MAX_LOGIT = 8.0
 
 
-def evidence_inputs(features: np.ndarray, data: TrainingData, flips: FlipConfig) -> Explained:
-    """Rates, cross-fitted scores and priors from the clean training images."""
+def evidence_inputs(
+    features: np.ndarray, data: TrainingData, flips: FlipConfig, seen: np.ndarray | None = None
+) -> Explained:
+    """Rates, cross-fitted scores and priors from the clean training images.
+
+    Parameters
+    ----------
+    features : (N, d) float32
+        What is reconstructed.
+    seen : (N, d') float32, optional
+        What the cross-fitted classifier sees; ``features`` where None.
+    """
     clean = data.splits.clean_train
     verified = data.verified[clean]
     categories = data.dataset.categories
@@ -34,7 +44,7 @@ def evidence_inputs(features: np.ndarray, data: TrainingData, flips: FlipConfig)
     if flips.category_bias and categories is not None:
         names, _ = category_block(categories, data.splits.noisy_train)
         rates = rates.with_categories([str(name) for name in names])
-    fit = leave_one_out_scores(features, verified, clean)
+    fit = leave_one_out_scores(features if seen is None else seen, verified, clean)
     slope, intercept = fit_platt(fit.scores[clean], verified)
     positives, known = (verified == 1).sum(0), (verified >= 0).sum(0)
     zeros = np.zeros(data.n_attributes)

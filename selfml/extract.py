@@ -57,11 +57,17 @@ class Extractor:
         self.standardisation: dict[str, np.ndarray] = {}
         self._logits = Part(classifier, lambda x: classifier(x, training=False))
         self._features = Part(classifier, self._head_and_pool)
+        self._bands = Part(classifier, self._means_of_rows)
 
     def _head_and_pool(self, x):
         maps = self.classifier.maps(x) if x.shape[-1] == 3 else ops.cast(x, "float32")
         head = ops.cast(self.classifier.features(maps), "float32")
         return ops.concatenate([head, ops.mean(ops.cast(maps, "float32"), axis=(1, 2))], axis=-1)
+
+    def _means_of_rows(self, x):
+        maps = self.classifier.maps(x) if x.shape[-1] == 3 else x
+        means = ops.mean(ops.cast(maps, "float32"), axis=2)
+        return ops.reshape(means, (-1, means.shape[1] * means.shape[2]))
 
     @property
     def inputs(self) -> np.ndarray:
@@ -83,6 +89,10 @@ class Extractor:
         both = predict(self._features, self.inputs, rows)
         d = self.session.config.head.d
         return both[:, :d], both[:, d:]
+
+    def bands(self, rows: np.ndarray) -> np.ndarray:
+        """Maps averaged over each row of their grid, (n, h * channels)."""
+        return predict(self._bands, self.inputs, rows)
 
     def cache_maps(self) -> None:
         """Keep the frozen extractor's maps, plain and augmented, when they fit ``cache_gib``.
@@ -160,13 +170,9 @@ def descriptor(extractor: Extractor, data: TrainingData, basis: BasisConfig) -> 
     total = sum(block.shape[1] for block in blocks)
     parts, means, scales = [], [], []
     for block in blocks:
-        sample = block[data.splits.noisy_train].astype(np.float64)
-        mean, deviation = sample.mean(0), sample.std(0)
         weight = np.sqrt(total / (len(blocks) * block.shape[1]))
-        alive = deviation > 1e-3 * deviation.max()
-        scale = np.where(alive, weight / np.where(alive, deviation, 1.0), 0.0)
-        limit = LARGEST_DEVIATION * weight
-        parts.append(np.clip((block - mean) * scale, -limit, limit).astype(np.float32))
+        part, mean, scale = _standardised(block, data.splits.noisy_train, weight)
+        parts.append(part)
         means.append(mean)
         scales.append(scale)
     extractor.standardisation = {
@@ -181,6 +187,46 @@ def descriptor(extractor: Extractor, data: TrainingData, basis: BasisConfig) -> 
         parts.append((weight * block).astype(np.float32))
         extractor.standardisation |= {"categories": names, "category_weight": np.array(weight)}
     return np.concatenate(parts, axis=1)
+
+
+def classifier_features(
+    features: np.ndarray, extractor: Extractor, data: TrainingData, weight: float
+) -> np.ndarray:
+    """What the cross-fitted classifier sees: the descriptor, and where on the image things are.
+
+    Parameters
+    ----------
+    features : (N, d) float32
+        Of :func:`descriptor`.
+    weight : float
+        Deviation of all added features together, of that of the descriptor's; 0 adds none.
+
+    Returns
+    -------
+    (N, d + h * channels) float32
+        Maps averaged over each row of their grid, standardised on N_train: a neckline is at the
+        top, a hem at the bottom, and pooling over the whole image forgets it (our choice). Columns
+        of the grid are not told apart, so that a mirrored image stays the same.
+    """
+    if not weight:
+        return features
+    bands = extractor.bands(np.arange(data.n_images))
+    scale = weight * np.sqrt(features.shape[1] / bands.shape[1])
+    block, mean, factor = _standardised(bands, data.splits.noisy_train, scale)
+    extractor.standardisation |= {"bands_mean": mean, "bands_scale": factor}
+    return np.concatenate([features, block], axis=1)
+
+
+def _standardised(
+    block: np.ndarray, rows: np.ndarray, weight: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A block (N, n) with mean 0 and deviation ``weight`` on ``rows``; its mean and factor (n,)."""
+    sample = block[rows].astype(np.float64)
+    mean, deviation = sample.mean(0), sample.std(0)
+    alive = deviation > 1e-3 * deviation.max()
+    scale = np.where(alive, weight / np.where(alive, deviation, 1.0), 0.0)
+    limit = LARGEST_DEVIATION * weight
+    return np.clip((block - mean) * scale, -limit, limit).astype(np.float32), mean, scale
 
 
 def category_block(categories: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ the simplex; ``Y_B`` the basis labels, an unknown one counted as the attribute's
     s'_ij    = (s_ij + smoothing * prior_j) / (1 + smoothing)
 
 *full* evidence uses all five terms. *strict* evidence has its own bias and weight and only
-the first three: there the basis images and the shop's own label are the whole reason. Its bias
-may depend on the category: how often what is filed there has the attribute.
+the first three: there the basis images and the shop's own label are the whole reason, with the
+category where strict evidence has a bias for each (``strict_category``).
 A label is flipped where the sign of the score contradicts it; unknown labels are not flips.
 """
 
@@ -27,7 +27,7 @@ from scipy import sparse
 from selfml.run import Run
 
 TERMS = ("bias", "basis", "given", "classifier", "residual")
-STRICT_TERMS = ("bias", "basis", "given")
+STRICT_TERMS = ("bias", "category", "basis", "given")  # category: only where there is a bias of it
 
 
 def logit(p: np.ndarray) -> np.ndarray:
@@ -246,7 +246,8 @@ class Receipt:
         or the prior where unknown) and contribution = coefficient * value; the contributions
         add up to ``label_score``. Largest coefficient first.
     terms, strict_terms : dict of str to float
-        Log-odds by ``TERMS`` and ``STRICT_TERMS``; they add up to ``score``, ``strict_score``.
+        Log-odds by ``TERMS`` and ``STRICT_TERMS`` (without ``category`` in a run whose strict
+        evidence has none); they add up to ``score``, ``strict_score``.
     """
 
     image_index: int
@@ -289,8 +290,9 @@ def receipt(
     """The receipt of one label of one image, from the files of the run alone."""
     model = model or read_evidence_model(run)
     i, j = int(image_index), int(attribute_index)
-    own = run.coefficients_of(i)
-    atoms = own.merge(run.table("basis", ["basis_index", "image_index", "image_id"]))
+    atoms = run.coefficients_of(i).merge(
+        run.table("basis", ["basis_index", "image_index", "image_id"])
+    )
     labels = run.array("basis_labels")[atoms["basis_index"].to_numpy(), j]
     values = basis_values(labels[:, None], model.prior[j])[:, 0]
     coefficients = atoms["coefficient"].to_numpy(np.float64)
@@ -302,6 +304,8 @@ def receipt(
     rows = model.category_index([category], 1)
     llr = float(model.llr[rows[0], j, given]) if given >= 0 else 0.0
     basis = float(basis_logit(np.array(score), model.prior[j], model.smoothing))
+    own = model.strict_category
+    category_term = {} if own is None else {"category": float(own[rows[0], j])}
     return Receipt(
         image_index=i,
         attribute_index=j,
@@ -321,7 +325,8 @@ def receipt(
             "residual": float(run.array("terms_residual")[i, j]),
         },
         strict_terms={
-            "bias": float(model.strict_bias_of(rows[0])[j]),
+            "bias": float(model.strict_bias[j]),
+            **category_term,
             "basis": float(model.strict_basis_weight[j]) * basis,
             "given": llr,
         },

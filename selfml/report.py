@@ -66,7 +66,7 @@ def _table_1(values: pd.Series, run: Run) -> Table:
 def _flips(values: pd.Series) -> Table:
     table = Table(
         title="Labels and flips (%)",
-        caption="strict: the basis images and the given label alone; "
+        caption="strict: the basis images and the given label alone, in a known category; "
         "noisy: images of N whose truth is known",
     )
     table.add_column("measure")

@@ -92,7 +92,10 @@ class Explained:
         def number(value) -> np.ndarray:
             return np.asarray(ops.convert_to_numpy(value), np.float64)
 
-        own = number(flipper.strict_category) if flipper.n_categories else None
+        own = None
+        if flipper.n_categories:
+            rows = number(flipper.category_bias)
+            own = np.concatenate([np.zeros_like(rows[:1]), rows])
         return replace(
             self.model,
             smoothing=float(flipper.smoothing),

@@ -83,7 +83,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("term_given", pa.float64()),
             ("term_classifier", pa.float64()),
             ("term_residual", pa.float64()),
-            ("strict_score", pa.float64()),  # from the basis images and the given label only
+            ("strict_score", pa.float64()),  # basis images, given label and category only
             ("strict_bias", pa.float64()),  # strict_bias + strict_basis + term_given
             ("strict_basis", pa.float64()),
             ("strict_agrees", pa.bool_()),

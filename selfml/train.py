@@ -22,7 +22,7 @@ from selfml.config import Config, to_toml
 from selfml.data.dataset import DatasetError
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
-from selfml.extract import Extractor, descriptor
+from selfml.extract import Extractor, classifier_features, descriptor
 from selfml.flips import sigmoid
 from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
@@ -221,7 +221,8 @@ class Training:
         """Reconstruction on N, labels for the basis, then flipping on C."""
         data, config = self.data, self.config
         features = descriptor(self.extractor, data, config.basis)
-        explained = evidence_inputs(features, data, config.flips)
+        seen = classifier_features(features, self.extractor, data, config.flips.bands_weight)
+        explained = evidence_inputs(features, data, config.flips, seen)
         candidates = getattr(data.splits, f"{config.basis.source}_train")
         sample = choose_sample(features, candidates, config.basis, seed=config.seed)
         explained.explainer = build_explainer(explained, sample, config)

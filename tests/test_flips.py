@@ -145,14 +145,17 @@ def test_the_receipt_of_a_case_worked_by_hand(hand_run: Run):
 
 
 def test_strict_evidence_starts_from_the_category(tmp_path: Path):
-    """Of jackets: .25 + 1.5 for the bias, the receipt and the stored flip alike."""
-    model = replace(HAND_MODEL, strict_category=np.array([[0.5], [1.5]]))
+    """Of jackets: .25 and 1.5 beside the rest, in the receipt and the stored flip alike."""
+    model = replace(HAND_MODEL, strict_category=np.array([[0.0], [1.5]]))
     parts = (np.array([[0.5, 0.25, 0.25]]), np.array([[1], [-1], [0]]), np.array([[0]]))
     terms = (np.array([[4.5]]), np.array([[-0.25]]))
-    for category, bias, llr in (("jackets", 1.75, -3.0), ("dresses", 0.75, -1.0)):
+    for category, own, llr in (("jackets", 1.5, -3.0), ("dresses", 0.0, -1.0)):
         run = write_run(tmp_path / category, model, *parts, *terms, [category])
         r = flips.receipt(run, 0, 0)
-        assert r.strict_terms == pytest.approx({"bias": bias, "basis": math.log(1.5), "given": llr})
+        assert r.strict_terms == pytest.approx(
+            {"bias": 0.25, "category": own, "basis": math.log(1.5), "given": llr}
+        )
+        bias = 0.25 + own
         assert r.terms["bias"] == -0.5
         flip = run.table("flips").iloc[0]
         assert flip["strict_bias"] == pytest.approx(bias)

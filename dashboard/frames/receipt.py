@@ -13,13 +13,15 @@ from selfml.run import Run
 
 TERM_WORDS = {
     "bias": "Starting point",
+    "category": "Category",
     "basis": "Basis images",
     "given": "The shop's own label",
     "classifier": "Classifier",
     "residual": "Photo and label together",
 }
 TERM_HELP = {
-    "bias": "How often the attribute occurs, in the image's category where that is known",
+    "bias": "How often the attribute occurs at all",
+    "category": "How much more or less often what is filed there has the attribute",
     "basis": "The share of the basis images that have it, as log-odds and weighted",
     "given": "What the shop's entry is worth, from how often such entries prove right",
     "classifier": "What a classifier trained on verified photos sees in the whole photo",
@@ -90,7 +92,7 @@ def terms_frame(receipt: Receipt, mode: str) -> pd.DataFrame:
         term, name, help, value, start, end (log-odds); the last ``end`` is the score.
     """
     terms = receipt.terms if mode == "full" else receipt.strict_terms
-    names = TERMS if mode == "full" else STRICT_TERMS
+    names = [name for name in (TERMS if mode == "full" else STRICT_TERMS) if name in terms]
     value = np.array([terms[name] for name in names], np.float64)
     end = np.cumsum(value)
     return pd.DataFrame(
@@ -103,6 +105,13 @@ def terms_frame(receipt: Receipt, mode: str) -> pd.DataFrame:
             "end": end,
         }
     )
+
+
+def strict_name(receipt: Receipt) -> str:
+    """What strict evidence is made of, as a heading."""
+    if "category" in receipt.strict_terms:
+        return "Basis images, shop's label and category alone"
+    return "Basis images and shop's label alone"
 
 
 def atoms_frame(receipt: Receipt, of: Verdict) -> pd.DataFrame:

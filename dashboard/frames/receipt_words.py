@@ -32,10 +32,12 @@ def _agreement(receipt: Receipt, of: Verdict) -> list[str]:
     if receipt.strict_agrees:
         return []
     strict = LABEL_WORDS[int(receipt.strict_score > 0)]
+    known = "category" in receipt.strict_terms
+    beside = "the shop's label and category" if known else "the shop's label"
     if of.mode == "strict":
         full = LABEL_WORDS[int(receipt.score > 0)]
         return [
-            f"Only the basis images and the shop's label decided here: they say {strict}. "
+            f"Only the basis images and {beside} decided here: they say {strict}. "
             f"The classifier, which sees the whole photo, would say {full}."
         ]
     said = LABEL_WORDS[of.corrected]
@@ -45,10 +47,7 @@ def _agreement(receipt: Receipt, of: Verdict) -> list[str]:
         if (rest > 0) == (of.corrected == 1)
         else f"weighed together with the classifier, the evidence says {said}."
     )
-    return [
-        f"The basis images alone are not the reason. With the shop's own label they say {strict}; "
-        + why
-    ]
+    return [f"The basis images alone are not the reason. With {beside} they say {strict}; " + why]
 
 
 def _shop(receipt: Receipt) -> str:

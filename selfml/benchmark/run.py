@@ -29,6 +29,7 @@ from selfml.data.dataset import DatasetError
 from selfml.metrics import mean_average_precision
 from selfml.nn.fitting import stop_on_signals
 from selfml.progress import Reporter
+from selfml.run import write_atomic
 from selfml.training_data import TrainingData
 
 TUNING_BUDGET = 500
@@ -119,6 +120,7 @@ class Benchmark:
             When stopped by Ctrl-C.
         """
         names = all_methods()
+        commands = self._commands(command)
         with stop_on_signals(self.stop):
             for seed in self.plan.seeds:
                 cells = self.plan.cells(names)
@@ -127,14 +129,14 @@ class Benchmark:
                     continue
                 self._run_seed(seed, cells)
         self.results.write()
-        self._write_tables(self._commands(command))
+        self._write_tables(commands)
 
     def _commands(self, command: str) -> list[str]:
         """Every command that has worked on these results, this one last where it is new."""
         path = self.out / "commands.txt"
         before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         found = list(dict.fromkeys([*before, *[command] * bool(command)]))
-        path.write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
+        write_atomic(path, "".join(f"{line}\n" for line in found).encode())
         return found
 
     def _write_tables(self, commands: Sequence[str]) -> None:

@@ -13,13 +13,17 @@ SOURCE = "Quintino Ferreira, Costeira, Gomes, CVPR-W 2021; method.md where it di
 PAPER = (
     *("basis.source=noisy", "basis.labels=nearest_clean", "basis.n_atoms=1000", "basis.rank=0"),
     *("basis.features=head", "basis.lambda_c=10", "basis.category_weight=0", "basis.dropout=0"),
-    *("flips.loss=l1", "flips.clean_moves_basis=true", "train.gamma=2"),
+    *("basis.learn_keys=false", "flips.loss=l1", "flips.clean_moves_basis=true", "train.gamma=2"),
+    *("flips.category_bias=false", "flips.distil=0", "flips.shrink=0.02", "flips.bands_weight=0"),
+    "flips.learning_rate=1e-3",
 )
+# The worth of a given label is still measured by category.
+NO_CATEGORY = ("basis.category_weight=0", "flips.category_bias=false")
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "self_ml": ("SELF-ML", ()),
     "self_ml_strict": ("SELF-ML on strict flips", ("flips.mode=strict",)),
     "self_ml_sequential": ("SELF-ML, sequential", ("joint.lambda_bs=0", "joint.lambda_ef=0")),
-    "self_ml_no_category": ("SELF-ML without categories", ("basis.category_weight=0",)),
+    "self_ml_no_category": ("SELF-ML, features without categories", NO_CATEGORY),
     "self_ml_paper": ("SELF-ML, paper's basis and L1", PAPER),
 }
 GRID = ({}, {"clean_per_batch": 12}, {"alpha": 0.5})
@@ -40,7 +44,7 @@ def run(problem: Problem, *, settings: Sequence[str] = (), **train: float) -> Ou
     return problem.self_ml([*tuned, *settings])
 
 
-def run_atoms(problem: Problem) -> Outcome:
+def run_atoms(problem: Problem, *, settings: Sequence[str] = ()) -> Outcome:
     """Explanations by at most 10, 40, 100, 500 and 1000 atoms, without a classifier on top.
 
     Raises
@@ -53,7 +57,7 @@ def run_atoms(problem: Problem) -> Outcome:
     for n_atoms in ATOMS:
         if n_atoms > len(problem.clean_rows) and n_atoms != ATOMS[0]:
             break
-        outcome = problem.self_ml([f"basis.n_atoms={n_atoms}"], explain_only=True)
+        outcome = problem.self_ml([f"basis.n_atoms={n_atoms}", *settings], explain_only=True)
         scores[f"atoms/{n_atoms}"] = outcome.strict_score
         scores[f"atoms/{n_atoms}/full"] = outcome.label_score
         extras |= {f"atoms/{n_atoms}/{k}": v for k, v in outcome.extras.items()}
@@ -70,4 +74,12 @@ def methods() -> list[Method]:
         of = partial(run, settings=settings) if settings else run
         found.append(Method(name, title, SOURCE, of, GRID if name == "self_ml" else ({},)))
     found.append(Method("self_ml_atoms", "SELF-ML by number of atoms", SOURCE, run_atoms))
+    found.append(
+        Method(
+            "self_ml_atoms_no_category",
+            "SELF-ML by number of atoms, features without categories",
+            SOURCE,
+            partial(run_atoms, settings=NO_CATEGORY),
+        )
+    )
     return found

@@ -19,7 +19,8 @@ READING = (
     "the oracle, which learns from the true labels, aside. k* = number of true labels of an image; "
     "the columns @k* count the k* highest scores that are also >= .5; AP_all is micro and MAP "
     "macro average precision. N are the noisy images whose truth is known, test the verified "
-    "images kept aside. Strict: the explanation alone decides. A method that uses no clean labels "
+    "images kept aside. Strict: the explanation alone decides; SELF-ML's is the basis images, the "
+    "given label and, where the data carry one, the category. A method that uses no clean labels "
     f"stands in every budget with the same numbers. '{MISSING}' is not measured."
 )
 

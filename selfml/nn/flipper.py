@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-# Penalty on the biases of categories, which thousands of images of N determine (our choice).
+# Penalty on the biases of categories: they are learned from all images of N (our choice).
 CATEGORY_SHRINK = 2e-4
 
 
@@ -32,7 +32,7 @@ class LabelFlipper(keras.layers.Layer):
         Weight decay of the residual network.
     shrink : float
         Penalty on the differences between attributes' weights, so that rare attributes share
-        the common ones'.
+        the common ones', and on the biases (but the strict one where there are categories).
 
     Notes
     -----
@@ -98,17 +98,19 @@ class LabelFlipper(keras.layers.Layer):
             setattr(self, f"{name}_shared", shared)
             setattr(self, f"{name}_own", own)
         for name in ("bias", "strict_bias"):
+            # where categories differ from it, the common level must not be theirs to carry
+            free = self.n_categories and name == "strict_bias"
             weight = self.add_weight(
                 name=name,
                 shape=row,
                 initializer="zeros",
-                regularizer=keras.regularizers.L2(self.shrink),
+                regularizer=None if free else keras.regularizers.L2(self.shrink),
             )
             setattr(self, name, weight)
         if self.n_categories:
-            self.strict_category = self.add_weight(
-                name="strict_category",
-                shape=(1 + self.n_categories, *row),
+            self.category_bias = self.add_weight(
+                name="category_bias",
+                shape=(self.n_categories, *row),
                 initializer="zeros",
                 regularizer=keras.regularizers.L2(CATEGORY_SHRINK),
             )
@@ -132,7 +134,11 @@ class LabelFlipper(keras.layers.Layer):
             "classifier": self.weight("classifier") * ops.cast(inputs["classifier"], "float32"),
         }
         terms["residual"] = self.residual(inputs, scores, training)
-        terms["strict_logit"] = self.direct_logit(scores, inputs.get("category")) + given_term
+        category = self.category_logit(inputs.get("category"))
+        # the few verified images of a category must not set its level: those of N do
+        terms["strict_logit"] = (
+            self.strict_bias + ops.stop_gradient(category) + terms["strict_basis"] + given_term
+        )
         terms["logit"] = (
             self.bias + terms["basis"] + given_term + terms["classifier"] + terms["residual"]
         )
@@ -140,10 +146,15 @@ class LabelFlipper(keras.layers.Layer):
 
     def direct_logit(self, scores, category=None):
         """What the basis images alone say, without the given label: strict evidence less a term."""
-        bias = self.strict_bias
-        if self.n_categories:
-            bias = bias + ops.take(self.strict_category, category, axis=0)
+        bias = self.strict_bias + self.category_logit(category)
         return bias + self.weight("strict_basis") * self.basis_logit(scores)
+
+    def category_logit(self, category):
+        """(B, L) what the category adds to the bias of strict evidence; 0 for any other one."""
+        if not self.n_categories:
+            return ops.zeros((1, self.n_attributes))
+        rows = ops.concatenate([ops.zeros((1, self.n_attributes)), self.category_bias], axis=0)
+        return ops.take(rows, category, axis=0)
 
     def basis_logit(self, scores):
         """Log-odds of the smoothed label scores, as :func:`selfml.flips.basis_logit`.

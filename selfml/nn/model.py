@@ -190,7 +190,11 @@ class Explainer(keras.Model):
         weighed = scores if moves else ops.stop_gradient(scores)
         terms = self.flipper({**inputs, "scores": weighed}, training=training)
         direct = self.flipper.direct_logit(scores, inputs.get("category"))
-        return {**terms, "direct_logit": direct, "coefficients": c, "scores": scores}
+        outputs = {**terms, "direct_logit": direct, "coefficients": c, "scores": scores}
+        if self.settings.flips.distil and self.use_flips:
+            sure = self.flipper({**inputs, "scores": weighed}, training=False)
+            outputs["teacher"] = ops.stop_gradient(ops.sigmoid(sure["logit"]))
+        return outputs
 
     def basis_selection_loss(self, inputs, outputs):
         """L_BS: Huber reconstruction error, group penalty, anchor of X_B (paper section 2)."""
@@ -217,9 +221,8 @@ class Explainer(keras.Model):
             loss += binary_cross_entropy(verified, outputs["direct_logit"])
         soft = inputs["soft"]
         if self.settings.flips.distil:
-            full = ops.stop_gradient(ops.sigmoid(outputs["logit"]))
             strict = outputs["direct_logit"] + inputs["given_term"]
-            of_noisy = ops.where(soft < 0, soft, full)
+            of_noisy = ops.where(soft < 0, soft, outputs["teacher"])
             loss += self.settings.flips.distil * binary_cross_entropy(of_noisy, strict)
         return loss + binary_cross_entropy(soft, outputs["direct_logit"])
 

@@ -12,7 +12,7 @@ from selfml import flips
 from selfml.flips import EvidenceModel
 from selfml.nn.flipper import LabelFlipper
 from selfml.results import Explained
-from tests.nn.backend import gradient, numbers, tensor
+from tests.nn.backend import gradient, numbers, tensor, weight_gradients
 
 N, L, D, CATEGORIES = 40, 6, 5, ("a", "b")
 
@@ -105,10 +105,41 @@ def test_terms_add_up():
 def test_a_category_moves_strict_evidence_alone():
     flipper, inputs, *_ = case(4, n_categories=2)
     before, after = flipper(inputs), flipper({**inputs, "category": np.full(N, 2, np.int32)})
-    own = numbers(flipper.strict_category)
+    own = np.concatenate([np.zeros((1, L)), numbers(flipper.category_bias)])
+    assert flipper.category_bias.shape == (2, L)
     expected = numbers(before["strict_logit"]) + own[2] - own[inputs["category"]]
     np.testing.assert_allclose(numbers(after["strict_logit"]), expected, atol=1e-4)
     np.testing.assert_array_equal(numbers(before["logit"]), numbers(after["logit"]))
+
+
+class Summed(keras.Model):
+    """The sum of what ``of`` makes of its input, to be descended."""
+
+    def __init__(self, flipper, of):
+        super().__init__()
+        self.flipper, self.of = flipper, of
+
+    def call(self, x, training=False):
+        return self.of(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        rest = sum(keras.ops.sum(variable) for variable in self.trainable_variables)
+        return keras.ops.sum(y_pred) + 0.0 * rest  # zero, not None, where one plays no part
+
+
+def test_only_what_is_believed_of_noisy_images_moves_a_category():
+    """`strict_logit`, which meets verified labels, has no gradient into it; `direct_logit` has."""
+    flipper, inputs, *_ = case(4, n_categories=2)
+
+    def slope(of) -> np.ndarray:
+        found = weight_gradients(Summed(flipper, of), inputs)
+        (name,) = (path for path in found if path.endswith("category_bias"))
+        return found[name]
+
+    assert (slope(lambda x: flipper(x)["strict_logit"]) == 0).all()
+    counts = [(inputs["category"] == row).sum() for row in (1, 2)]
+    direct = slope(lambda x: flipper.direct_logit(x["scores"], x["category"]))
+    np.testing.assert_allclose(direct, np.repeat([counts], L, 0).T, rtol=1e-4)
 
 
 def test_strict_evidence_reads_only_basis_and_given():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from selfml.config import Config, with_settings
-from selfml.nn.flipper import LabelFlipper
+from selfml.nn.flipper import CATEGORY_SHRINK, LabelFlipper
 from selfml.nn.model import NOBODY, AttributeClassifier, Explainer, MapScaling, SelfML
 from selfml.nn.reconstruction import SparseReconstruction
 from tests.nn.backend import numbers, weight_gradients
@@ -22,11 +22,14 @@ def configured(*settings) -> Config:
     return with_settings(Config(), [*SETTINGS, *settings])
 
 
-def explainer_of(config: Config, *, hidden=4, learn_basis=True, labelled=True) -> Explainer:
+def explainer_of(
+    config: Config, *, hidden=4, learn_basis=True, labelled=True, n_categories=0
+) -> Explainer:
     rng = np.random.default_rng(1)
     reconstruction = SparseReconstruction(K, D, rank=config.basis.rank, learn_basis=learn_basis)
     reconstruction.start_at(rng.normal(size=(K, D)).astype(np.float32), non_zeros=4)
-    flipper = LabelFlipper(L, D, hidden=hidden)
+    shrink = config.flips.shrink
+    flipper = LabelFlipper(L, D, hidden=hidden, shrink=shrink, n_categories=n_categories)
     explainer = Explainer(reconstruction, flipper, config)
     if labelled:
         values = (rng.random((K, L)) < 0.5).astype(np.float32)
@@ -50,6 +53,7 @@ def inputs_of(seed=2, unknown=True) -> dict[str, np.ndarray]:
         "image": np.where(clean, np.arange(B), -1).astype(np.int32),
         "verified": verified,
         "soft": soft,
+        "category": (np.arange(B) % 3).astype(np.int32),
     }
 
 
@@ -104,8 +108,12 @@ def flipping_loss(inputs, outputs, distance, moves=True, distil=0.0) -> float:
 
 def decay(explainer) -> float:
     flipper = explainer.flipper
-    own = ("basis_own", "classifier_own", "strict_basis_own", "bias", "strict_bias")
-    shrunk = sum(np.square(numbers(getattr(flipper, n))).sum() for n in own) * flipper.shrink
+    own = ["basis_own", "classifier_own", "strict_basis_own", "bias", "strict_bias"]
+    shrunk = 0.0
+    if flipper.n_categories:
+        own.remove("strict_bias")
+        shrunk = CATEGORY_SHRINK * np.square(numbers(flipper.category_bias)).sum()
+    shrunk += sum(np.square(numbers(getattr(flipper, n))).sum() for n in own) * flipper.shrink
     kernels = [flipper.inner.kernel, flipper.outer.kernel] if flipper.hidden else []
     return float(
         shrunk + sum(np.square(numbers(k)).sum() for k in kernels) * flipper.residual_decay
@@ -151,12 +159,27 @@ def test_explainer_loss_is_bs_plus_ef(loss, distance, learn_basis, moves):
     assert found == pytest.approx(0.7 * bs + decay(explainer), rel=1e-4)
 
 
-def test_strict_evidence_is_told_what_full_evidence_says_of_noisy_images():
+@pytest.mark.parametrize("n_categories", [0, 2])
+def test_strict_evidence_is_told_what_full_evidence_says_of_noisy_images(n_categories):
     inputs = inputs_of()
     config = configured("flips.distil=0.5", "flips.clean_moves_basis=false", "joint.lambda_ef=3")
-    explainer = moved(explainer_of(config))
+    explainer = explainer_of(config, n_categories=n_categories)
+    explainer(inputs)
+    moved(explainer)
     outputs = explainer(inputs)
     exact = {k: numbers(v).astype(np.float64) for k, v in outputs.items()}
+    flipper = explainer.flipper
+    direct = numbers(flipper.strict_bias) + exact["strict_basis"]
+    if n_categories:
+        rows = np.concatenate([np.zeros((1, L)), numbers(flipper.category_bias)])
+        direct = direct + rows[inputs["category"]]
+    np.testing.assert_allclose(exact["direct_logit"], direct, atol=1e-4)
+    # the teacher forgets nothing by chance, also where the pupil does
+    noisy = explainer(inputs, training=True)
+    np.testing.assert_allclose(
+        numbers(noisy["teacher"]), 1 / (1 + np.exp(-exact["logit"])), atol=1e-4
+    )
+    assert np.abs(numbers(noisy["logit"]) - exact["logit"]).max() > 0.01
     bs = selection_loss(explainer, inputs, exact["coefficients"], config.basis.lambda_c)
     ef = flipping_loss(inputs, exact, cross_entropy, moves=False, distil=0.5)
     found = float(numbers(explainer.compute_loss(x=inputs, y_pred=outputs)))
@@ -168,7 +191,8 @@ def test_strict_evidence_is_told_what_full_evidence_says_of_noisy_images():
     slopes = []
     for at in (0.0, 0.5):
         settings = replace(without, flips=replace(without.flips, distil=at))
-        found = weight_gradients(moved(explainer_of(settings, hidden=0)), inputs)
+        explainer = explainer_of(settings, hidden=0, n_categories=n_categories)
+        found = weight_gradients(moved(explainer), inputs)
         slopes.append({path.split("/")[-1]: slope for path, slope in found.items()})
     for name in ("classifier_shared", "classifier_own", "basis_shared", "basis_own", "bias"):
         np.testing.assert_allclose(slopes[0][name], slopes[1][name], atol=1e-7, err_msg=name)
