@@ -13,7 +13,7 @@ from dashboard.frames import flips as frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames.receipt_words import sentences
 from dashboard.state import Selection
-from selfml.flips import Receipt, receipt
+from selfml.receipts import Receipt, receipt
 from selfml.run import Run
 
 FILTERS = (

@@ -14,7 +14,8 @@ import pandas as pd
 from dashboard.figures.theme import NEUTRAL, RIGHT, TO_0, TO_1, WRONG
 from dashboard.frames.receipt import LABEL_WORDS, Verdict, shown_parts
 from dashboard.frames.receipt_words import percent
-from selfml.flips import Receipt, basis_logit
+from selfml.flips import basis_logit
+from selfml.receipts import Receipt
 
 COLOR = {1: TO_1, 0: TO_0, -1: NEUTRAL}
 SIGN = {1: "✓", 0: "✕", -1: "?"}

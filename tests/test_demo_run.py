@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfml.flips import receipt
+from selfml.receipts import receipt
 from selfml.run import ARRAYS, SCHEMA_VERSION, SCHEMAS, Run
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo-run"

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score
 
 from selfml.evaluate import PROBABILITIES, corrected_probabilities, evaluate, store
-from selfml.flips import receipt
+from selfml.receipts import receipt
 from selfml.run import METHODS, Run, RunError
 from tests.tiny_run import build_tiny_run
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.frames.flips import with_names
-from selfml.flips import STRICT_TERMS, TERMS, Receipt, sigmoid, without_atom
+from selfml.flips import STRICT_TERMS, TERMS, sigmoid
+from selfml.receipts import Receipt, without_atom
 from selfml.run import Run
 
 TERM_WORDS = {

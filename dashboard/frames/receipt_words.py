@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from dashboard.frames.receipt import LABEL_WORDS, Verdict
-from selfml.flips import Receipt
+from selfml.receipts import Receipt
 
 _NUMBERS = (
     "no", "one", "two", "three", "four", "five", "six",

@@ -15,7 +15,7 @@ from dashboard.components import safe_for_spreadsheets
 from dashboard.frames import receipt as receipts
 from dashboard.frames.flips import FlipQuery, flips_page, one_flip
 from dashboard.frames.receipt_words import number, percent, sentences
-from selfml.flips import Receipt, receipt
+from selfml.receipts import Receipt, receipt
 from selfml.run import Run
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
-ALLOWED = {"run", "flips", "simplex", "hull", "calibration", "corrections"} | {
+ALLOWED = {"run", "flips", "receipts", "simplex", "hull", "calibration", "corrections"} | {
     "metrics",
     "attribute_metrics",
 }

@@ -1,0 +1,68 @@
+"""The attribute classifier takes images or maps, and standardises the maps."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from selfml.nn.model import AttributeClassifier, MapScaling
+from tests.nn.backend import numbers, weight_gradients
+from tests.nn.model_parts import (
+    L,
+    configured,
+)
+
+
+def test_classifier_takes_images_or_maps():
+    config = configured()
+    images = keras.Input((8, 8, 3))
+    backbone = keras.Model(images, keras.layers.Conv2D(5, 3, strides=4)(images))
+    model = AttributeClassifier(L, config, backbone=backbone, scaling="tf")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
+    logits = numbers(model(pixels))
+    maps = backbone(pixels.astype(np.float32) / 127.5 - 1)
+    np.testing.assert_allclose(logits, numbers(model(maps)), atol=1e-5)
+    features = numbers(model.features(maps))
+    assert features.shape == (3, 4)
+    assert (features >= 0).all()
+    kernel, bias = (numbers(v) for v in model.dense.weights)
+    np.testing.assert_allclose(logits, features @ kernel + bias, atol=1e-5)
+
+
+def test_a_frozen_backbone_stays_as_it_is():
+    """Also its batch statistics: inference mode while the head is fine-tuned."""
+    config = configured()
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(5, 3, strides=4)(images)
+    backbone = keras.Model(images, keras.layers.BatchNormalization()(x))
+    model = AttributeClassifier(L, config, backbone=backbone)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    labels = np.ones((6, L), np.float32)
+    backbone.trainable = False
+    slopes = weight_gradients(model, pixels, labels)
+    moved_names = {k for k, v in slopes.items() if (v != 0).any()}
+    own = {v.path for v in backbone.weights}
+    assert not moved_names & own
+    assert moved_names
+    backbone.trainable = True
+    slopes = weight_gradients(model, pixels, labels)
+    assert {k for k, v in slopes.items() if (v != 0).any()} & own
+
+
+def test_maps_pass_unchanged_until_their_scale_is_known():
+    maps = np.random.default_rng(0).normal(3.0, 50.0, (6, 2, 2, 4)).astype(np.float32)
+    scaling = MapScaling()
+    np.testing.assert_array_equal(numbers(scaling(maps)), maps)
+
+
+def test_standardised_maps_have_mean_0_and_variance_1_and_dead_channels_are_0():
+    rng = np.random.default_rng(0)
+    maps = rng.normal([5.0, -2.0, 0.0], [0.01, 10.0, 1.0], (500, 2, 2, 3)).astype(np.float16)
+    maps[..., 2] = 7.0
+    scaling = MapScaling()
+    scaling.adapt(maps)
+    found = numbers(scaling(maps)).astype(np.float64)
+    np.testing.assert_allclose(found.mean((0, 1, 2)), 0.0, atol=1e-3)
+    np.testing.assert_allclose(found.std((0, 1, 2)), [1.0, 1.0, 0.0], atol=0.02)
+    far = numbers(scaling(np.full((1, 2, 2, 3), 1e4, np.float32)))
+    assert far.max() == 8.0
