@@ -21,7 +21,7 @@ TERM_WORDS = {
     "residual": "Photo and label together",
 }
 TERM_HELP = {
-    "bias": "How often the attribute occurs at all",
+    "bias": "Where the sum starts for this attribute, learned from all images",
     "category": "How much more or less often what is filed there has the attribute",
     "basis": "The share of the basis images that have it, as log-odds and weighted",
     "given": "What the shop's entry is worth, from how often such entries prove right",

@@ -41,10 +41,14 @@ def _agreement(receipt: Receipt, of: Verdict) -> list[str]:
             f"The classifier, which sees the whole photo, would say {full}."
         ]
     said = LABEL_WORDS[of.corrected]
-    rest = receipt.terms["classifier"] + receipt.terms["residual"]
+    seen, remainder = receipt.terms["classifier"], receipt.terms["residual"]
+    sign = 1 if of.corrected == 1 else -1
+    who = "what a classifier sees in the whole photo"
+    if sign * remainder > sign * seen:
+        who = "what was learned of photo and label together"
     why = (
-        f"what a classifier sees in the whole photo says {said} and outweighs them."
-        if (rest > 0) == (of.corrected == 1)
+        f"{who} says {said} and outweighs them."
+        if sign * (seen + remainder) > 0
         else f"weighed together with the classifier, the evidence says {said}."
     )
     return [f"The basis images alone are not the reason. With {beside} they say {strict}; " + why]

@@ -126,6 +126,35 @@ def test_the_sentence_of_a_plain_case():
     assert blank[2].startswith("There is no label to correct; the evidence says yes")
 
 
+@pytest.mark.parametrize("category", [True, False])
+@pytest.mark.parametrize(
+    ("classifier", "residual", "why"),
+    [
+        (1.1, 0.1, "what a classifier sees in the whole photo says yes and outweighs them."),
+        (0.1, 1.1, "what was learned of photo and label together says yes and outweighs them."),
+        (-0.3, 0.2, "weighed together with the classifier, the evidence says yes."),
+    ],
+)
+def test_what_outweighs_the_basis_images_is_named(run, flips, classifier, residual, why, category):
+    flip = flips[flips["given"] == 0].iloc[0]
+    of = receipt(run, flip["image_index"], flip["attribute_index"])
+    terms = {"bias": 2.0, "basis": -0.5, "given": -1.0}
+    own = {"category": 0.4} if category else {}
+    of = replace(
+        of,
+        terms={**terms, "classifier": classifier, "residual": residual},
+        strict_terms={"bias": -0.5, **own, "basis": -0.5, "given": -1.0},
+    )
+    verdict = replace(receipts.verdict(run, of, flip), corrected=1, mode="full")
+    words = sentences(of, verdict, receipts.atoms_frame(of, verdict))
+    beside = "the shop's label and category" if category else "the shop's label"
+    assert words[0] == (
+        f"The basis images alone are not the reason. With {beside} they say no; {why}"
+    )
+    assert ("category" in receipts.strict_name(of)) == category
+    assert ("category" in set(receipts.terms_frame(of, "strict")["term"])) == category
+
+
 def test_a_flip_that_strict_evidence_decided_says_so(run: Run, flips: pd.DataFrame):
     flip = flips[~flips["strict_agrees"]].iloc[0].copy()
     flip["corrected"] = flip["given"]  # what full evidence wants is not what was stored
