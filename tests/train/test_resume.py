@@ -82,7 +82,7 @@ def test_killed_without_warning(trained, catalogue, tmp_path):
     )
     command = [sys.executable, "-c", program, str(catalogue), str(out)]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=300
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     run = Run(out)
@@ -112,7 +112,7 @@ def test_interrupted_in_a_process_of_its_own(catalogue, tmp_path):
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(catalogue), str(out)],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
