@@ -79,11 +79,16 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Conv2D(d, kernel, relu), global average pooling, Dense(L)."""
+    """Conv2D(d, kernel, relu), global average pooling, Dense(L).
+
+    ``category``: where the data carry ``category``, each one also has log-odds of its own for
+    every attribute, which are added to what the image says.
+    """
 
     d: int = 512  # paper
     kernel: int = 3  # our choice
     dropout: float = 0.0  # our choice: the paper names none
+    category: bool = False  # our choice: the paper's classifier sees the image alone
 
     def __post_init__(self) -> None:
         _at_least("head", self, d=1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ROWS_AT_ONCE = 4096
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -63,21 +64,26 @@ def leave_one_out_scores(
     """
     if len(clean_rows) < 3:
         raise ValueError(f"clean_rows: at least 3 are needed, got {len(clean_rows)}")
-    x = np.asarray(features, np.float32)
-    anchors = x[clean_rows]
+    # In float64: the last bit of a product depends on the processor's threads, and left-out
+    # scores multiply what is lost in it by thousands.
+    x = np.asarray(features)
+    anchors = x[clean_rows].astype(np.float64)
     scale = float(np.mean(np.sum(np.square(anchors), axis=1))) or 1.0
-    gram = (anchors @ anchors.T).astype(np.float64) / scale + 1.0
+    gram = anchors @ anchors.T / scale + 1.0
     known, pattern = np.unique(labels >= 0, axis=1, return_inverse=True)
     pattern = pattern.reshape(-1)
     fits = [_Ridge(gram, known[:, p], labels[:, pattern == p]) for p in range(known.shape[1])]
     errors = [sum(fit.error(penalty) for fit in fits) for penalty in penalties]
     best = penalties[int(np.argmin(errors))]
+    weights = np.zeros((len(anchors), labels.shape[1]))
     scores = np.zeros((len(x), labels.shape[1]), np.float32)
-    kernel = x @ anchors.T / scale + 1.0
-    for p, fit in enumerate(fits):
-        columns = np.flatnonzero(pattern == p)
-        weights, left_out = fit.solve(best)
-        scores[:, columns] = kernel[:, fit.rows] @ weights.astype(np.float32)
+    solved = [(np.flatnonzero(pattern == p), fit, *fit.solve(best)) for p, fit in enumerate(fits)]
+    for columns, fit, dual, _ in solved:
+        weights[np.ix_(fit.rows, columns)] = dual
+    for start in range(0, len(x), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        scores[rows] = (x[rows].astype(np.float64) @ anchors.T / scale + 1.0) @ weights
+    for columns, fit, _, left_out in solved:
         scores[np.ix_(clean_rows[fit.rows], columns)] = left_out
     return CrossFit(scores=scores, penalty=best)
 

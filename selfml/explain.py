@@ -7,11 +7,11 @@ import numpy as np
 
 from selfml.basis import BasisLabels, label_by_nearest_clean, label_by_oracle
 from selfml.calibration import fit_platt
+from selfml.categories import category_names
 from selfml.config import Config
 from selfml.config_sections import BasisConfig, FlipConfig
 from selfml.crossfit import leave_one_out_scores
 from selfml.data.dataset import DatasetError
-from selfml.extract import category_block
 from selfml.flips import EvidenceModel, given_term, sigmoid
 from selfml.nn.flipper import LabelFlipper
 from selfml.nn.model import Explainer
@@ -42,7 +42,7 @@ def evidence_inputs(
         data.given[clean], verified, None if categories is None else categories[clean]
     )
     if flips.category_bias and categories is not None:
-        names, _ = category_block(categories, data.splits.noisy_train)
+        names = category_names(categories, data.splits.noisy_train)
         rates = rates.with_categories([str(name) for name in names])
     fit = leave_one_out_scores(features if seen is None else seen, verified, clean)
     slope, intercept = fit_platt(fit.scores[clean], verified)

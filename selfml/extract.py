@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 from keras import ops
 
+from selfml.categories import category_block, category_places
 from selfml.config import BasisConfig
 from selfml.nn.augment import augmentation
 from selfml.nn.fitting import Session
@@ -18,8 +19,6 @@ from selfml.training_data import TrainingData
 PREDICT_BATCH = 128
 LARGEST_DEVIATION = 6.0
 ADAPT_IMAGES = 1000
-CATEGORY_FLOOR = 0.02  # keeps a rare category from standing far outside (our choice)
-CATEGORY_IMAGES = 5  # a category with fewer images has no place in the features (our choice)
 
 
 class Part(keras.Model):
@@ -38,13 +37,22 @@ class Part(keras.Model):
         return self.function(inputs)
 
 
-def predict(part: keras.Model, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Run ``part`` on ``array[rows]`` batch by batch; the last is padded, so shapes stay fixed."""
+def predict(
+    part: keras.Model, array: np.ndarray | Mapping[str, np.ndarray], rows: np.ndarray
+) -> np.ndarray:
+    """Run ``part`` on ``array[rows]``, or on those rows of several arrays, batch by batch.
+
+    The last batch is padded, so that shapes stay fixed.
+    """
     parts = []
     for start in range(0, len(rows), PREDICT_BATCH):
         chunk = rows[start : start + PREDICT_BATCH]
         padded = np.concatenate([chunk, np.repeat(chunk[-1:], PREDICT_BATCH - len(chunk))])
-        parts.append(part.predict_on_batch(np.asarray(array[padded]))[: len(chunk)])
+        if isinstance(array, Mapping):
+            batch = {name: np.asarray(values[padded]) for name, values in array.items()}
+        else:
+            batch = np.asarray(array[padded])
+        parts.append(part.predict_on_batch(batch)[: len(chunk)])
     return np.concatenate(parts)
 
 
@@ -54,6 +62,8 @@ class Extractor:
     def __init__(self, session: Session, classifier: AttributeClassifier, data: TrainingData):
         self.session, self.classifier, self.data = session, classifier, data
         self.maps: np.ndarray | None = None
+        categories, names = data.dataset.categories, classifier.categories
+        self.category = category_places(categories, names, data.n_images)
         self.standardisation: dict[str, np.ndarray] = {}
         self._logits = Part(classifier, lambda x: classifier(x, training=False))
         self._features = Part(classifier, self._head_and_pool)
@@ -74,15 +84,20 @@ class Extractor:
         """(N, ...) what prediction reads: plain maps when cached, else pixels."""
         return self.data.pixels if self.maps is None else self.maps[:, 0]
 
-    def field(self) -> Field:
-        """What a training batch reads; augmentation is in the graph, or in the cached variants."""
+    def fields(self) -> dict[str, Field]:
+        """What a training batch of the classifier reads.
+
+        Augmentation is in the graph, or in the cached variants.
+        """
         if self.maps is None:
-            return rows_of(self.data.pixels)
-        return augmented_maps(self.maps, self.session.config.augment.fraction)
+            images = rows_of(self.data.pixels)
+        else:
+            images = augmented_maps(self.maps, self.session.config.augment.fraction)
+        return {"inputs": images, "place": rows_of(self.category)}
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), L) logits of the classifier as it is now."""
-        return predict(self._logits, self.inputs, rows)
+        return predict(self._logits, {"inputs": self.inputs, "place": self.category}, rows)
 
     def features(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Head features (n, d) and pooled maps (n, channels)."""
@@ -227,23 +242,3 @@ def _standardised(
     scale = np.where(alive, weight / np.where(alive, deviation, 1.0), 0.0)
     limit = LARGEST_DEVIATION * weight
     return np.clip((block - mean) * scale, -limit, limit).astype(np.float32), mean, scale
-
-
-def category_block(categories: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Names (G,) and standardised indicators (N, G) of the categories of an image.
-
-    Parameters
-    ----------
-    categories : (N,) str
-        "" where unknown; such an image, or one of a category that fewer than ``CATEGORY_IMAGES``
-        of ``rows`` have, has the mean, 0, everywhere.
-    rows : (M,) int
-        Images whose shares of the categories are taken.
-    """
-    of = np.array([str(name or "") for name in categories])
-    found, counts = np.unique(of[rows], return_counts=True)
-    names = found[(found != "") & (counts >= CATEGORY_IMAGES)]
-    share = np.array([(of[rows] == name).mean() for name in names])
-    inside = of[:, None] == names
-    block = (inside - share) / np.sqrt(share * (1 - share) + CATEGORY_FLOOR)
-    return names, np.where(inside.any(axis=1, keepdims=True), block, 0.0)

@@ -10,7 +10,7 @@ with reconstruction and flipping (paper section 3, method.md).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from selfml.basis import choose_sample
+from selfml.categories import category_names
 from selfml.config import Config, to_toml
 from selfml.data.dataset import DatasetError
 from selfml.evaluate import evaluate, store
@@ -131,10 +132,17 @@ class Training:
         return AttributeClassifier(
             self.data.n_attributes,
             self.config,
+            categories=self._categories(),
             backbone=backbone,
             augment=augmentation(self.config.augment, self.config.seed),
             scaling=scaling_of(self.config.backbone.name),
         )
+
+    def _categories(self) -> Sequence[str]:
+        categories = self.data.dataset.categories
+        if not self.config.head.category or categories is None:
+            return ()
+        return category_names(categories, self.data.splits.noisy_train)
 
     def _started(self) -> bool:
         return (self.session.work / "pretrain.npz").exists()
@@ -181,7 +189,7 @@ class Training:
         def batches(step: int) -> Batches:
             return Batches(
                 [(rows, train.batch_size)],
-                self.extractor.field(),
+                self.extractor.fields(),
                 target=rows_of(labels, np.float32),
                 steps=train.pretrain_steps if first else train.finetune_steps,
                 first_step=step,
@@ -258,7 +266,7 @@ class Training:
         of_clean[self.data.splits.clean_train] = 1.0
         fields: dict[str, Field] = {
             **explained.fields(self.data),
-            "inputs": self.extractor.field(),
+            **self.extractor.fields(),
             "is_clean": rows_of(of_clean),
         }
         splits, n_clean = self.data.splits, train.clean_per_batch
@@ -305,4 +313,9 @@ class Training:
         folder = self.session.writer.path / "model"
         self.classifier.save_weights(folder / "classifier.weights.h5")
         explained.explainer.save_weights(folder / "explainer.weights.h5")
-        np.savez(folder / "features.npz", **self.extractor.standardisation)
+        names = np.array(self.classifier.categories, dtype=str)
+        np.savez(
+            folder / "features.npz",
+            **self.extractor.standardisation,
+            classifier_categories=names,
+        )

@@ -28,7 +28,13 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         ),
         2: ("selfml.nn.*",),
         3: (
-            *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
+            *(
+                "selfml.categories",
+                "selfml.training_data",
+                "selfml.extract",
+                "selfml.results",
+                "selfml.explain",
+            ),
             *("selfml.train", "selfml.run_start"),
             *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),
         ),

@@ -38,11 +38,11 @@ def votes(features: np.ndarray, labels: np.ndarray, clean_rows: np.ndarray, k: i
 
 
 def run(problem: Problem, *, k: int = 10) -> Outcome:
-    """The vote as probability, label score and explanation."""
+    """The vote as probability, and with all features as label score and explanation."""
     clean = problem.clean_rows
-    vote = votes(problem.features, problem.verified[clean], clean, k)
-    score = logit(vote)
-    return Outcome(vote, score, score)
+    verified = problem.verified[clean]
+    score = logit(votes(problem.features, verified, clean, k))
+    return Outcome(votes(problem.seen, verified, clean, k), score, score)
 
 
 METHOD = Method(

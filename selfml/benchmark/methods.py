@@ -21,7 +21,6 @@ DEFAULT = (
     *(
         "baseline_0",
         "clean_only",
-        "clean_only_category",
         "baseline_1",
         "ensemble",
         "label_cleaner",

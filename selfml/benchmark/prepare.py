@@ -62,9 +62,11 @@ class Seed:
         self.classifier = self.training.classifier
         self.pretrained = self.classifier.get_weights()
         self.start = [(v, ops.convert_to_numpy(v)) for v in self.classifier.variables]
-        image_alone = replace(config.basis, category_weight=0.0)
-        self.features = descriptor(self.training.extractor, self.data, image_alone)
-        self.with_category = descriptor(self.training.extractor, self.data, config.basis)
+        self.features = descriptor(self.training.extractor, self.data, config.basis)
+        alone = replace(config.basis, category_weight=0.0)
+        self.seen = self.features
+        if not config.head.category:
+            self.seen = descriptor(self.training.extractor, self.data, alone)
 
     def _share_maps(self, other: Path | None) -> None:
         mine = self.session.work / "maps.npy"
@@ -108,7 +110,7 @@ class Seed:
         splits, train = data.splits, self.config.train
         yield Problem(
             features=self.features,
-            features_and_category=self.with_category,
+            seen=self.seen,
             given=data.given,
             verified=data.verified,
             clean_rows=splits.clean_train,
@@ -181,7 +183,7 @@ class SharedClassifier:
         def batches(first: int) -> Batches:
             return Batches(
                 groups,
-                extractor.field(),
+                extractor.fields(),
                 target=rows_of(np.asarray(labels), np.float32),
                 steps=steps,
                 first_step=first,

@@ -73,10 +73,12 @@ class Problem:
     Attributes
     ----------
     features : (N, d) float32
-        Standardised, from the extractor as pre-trained on the noisy labels; of the image alone.
-    features_and_category : (N, d') float32
-        The same and the shop's categories, where the data carry any and the recipe says so: what
-        SELF-ML's evidence knows. A method that predicts from these does not see the image alone.
+        Standardised, from the extractor as pre-trained on the noisy labels, with the shop's
+        categories where the data carry any and the recipe says so: what SELF-ML reconstructs,
+        and what every method may correct labels by.
+    seen : (N, d') float32
+        What a prediction of Table 1 may rest on: the same features, but without the categories
+        where the classifier sees the image alone (``head.category``).
     given : (N, L) int8
         -1 unknown.
     verified : (N, L) int8
@@ -93,6 +95,7 @@ class Problem:
     """
 
     features: np.ndarray
+    seen: np.ndarray
     given: np.ndarray
     verified: np.ndarray
     clean_rows: np.ndarray
@@ -104,7 +107,6 @@ class Problem:
     steps: int
     classifier: Classifier
     self_ml: Callable[..., Outcome] | None = None
-    features_and_category: np.ndarray | None = None
 
     @property
     def n_attributes(self) -> int:
@@ -124,7 +126,8 @@ class Outcome:
     Attributes
     ----------
     probabilities : (N, L) float or None
-        Of a classifier that sees the image alone: Table 1 is measured on these.
+        Of a classifier that sees the image and, where the recipe says so, its category, but no
+        given label: Table 1 is measured on these.
     label_score : (N, L) float or None
         Log-odds that an attribute is present, from all that the method knows of an image and its
         given labels: the corrected label is its sign. Where None, it is that of ``probabilities``.

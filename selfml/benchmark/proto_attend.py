@@ -65,22 +65,32 @@ class Attention(keras.Model):
         return binary_cross_entropy(y, ops.log(p) - ops.log(1 - p))
 
 
-def run(problem: Problem, *, width: int = 64, epochs: int = 60) -> Outcome:
-    """Learn the attention on C, each image without itself."""
+def attended(
+    problem: Problem, features: np.ndarray, *, width: int = 64, epochs: int = 60
+) -> np.ndarray:
+    """Weighted labels (N, L) by an attention learned on C, each image without itself."""
     keras.utils.set_random_seed(problem.seed)
     clean = problem.clean_rows
     verified = problem.verified[clean].astype(np.float32)
     known = np.maximum((verified >= 0).sum(axis=0), 1)
     prior = (verified == 1).sum(axis=0) / known
-    own = np.full((len(problem.features), 1), -1.0, np.float32)
+    own = np.full((len(features), 1), -1.0, np.float32)
     own[clean, 0] = np.arange(len(clean))
-    x = np.concatenate([problem.features, own], axis=1).astype(np.float32)
+    x = np.concatenate([features, own], axis=1).astype(np.float32)
     labels = np.where(verified < 0, prior, verified)
-    model = Attention(problem.features[clean], labels, width)
+    model = Attention(features[clean], labels, width)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=jit_choice())
     model.fit(x[clean], verified, batch_size=64, epochs=epochs, verbose=0)
-    found = np.clip(model.predict(x, batch_size=512, verbose=0), 0.0, 1.0)
-    score = logit((1 - 2 * FLOOR) * found + FLOOR)
+    return np.clip(model.predict(x, batch_size=512, verbose=0), 0.0, 1.0)
+
+
+def run(problem: Problem, *, width: int = 64, epochs: int = 60) -> Outcome:
+    """The weighted labels as probability, and with all features as label score."""
+    how = {"width": width, "epochs": epochs}
+    found = known = attended(problem, problem.features, **how)
+    if problem.seen is not problem.features:
+        found = attended(problem, problem.seen, **how)
+    score = logit((1 - 2 * FLOOR) * known + FLOOR)
     return Outcome(found, score, score)
 
 

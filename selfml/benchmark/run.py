@@ -212,7 +212,7 @@ class Benchmark:
             self.reporter.say(f"{name}, seed {seed}")
             frame = simulate(
                 *(
-                    prepared.with_category,
+                    prepared.features,
                     data.given,
                     data.true,
                     start,

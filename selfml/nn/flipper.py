@@ -153,8 +153,8 @@ class LabelFlipper(keras.layers.Layer):
         """(B, L) what the category adds to the bias of strict evidence; 0 for any other one."""
         if not self.n_categories:
             return ops.zeros((1, self.n_attributes))
-        rows = ops.concatenate([ops.zeros((1, self.n_attributes)), self.category_bias], axis=0)
-        return ops.take(rows, category, axis=0)
+        filed = ops.equal(category[:, None], ops.arange(1, self.n_categories + 1)[None, :])
+        return ops.matmul(ops.cast(filed, "float32"), self.category_bias)
 
     def basis_logit(self, scores):
         """Log-odds of the smoothed label scores, as :func:`selfml.flips.basis_logit`.

@@ -72,23 +72,73 @@ class MapScaling(layers.Layer):
         return ops.cast(ops.clip(x, -limit, limit), self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable(package="selfml")
+class OfCategory(layers.Layer):
+    """Log-odds (B, L) that an image's category adds: one row a category, zeros for any other.
+
+    Call with places (B,) int: 0 for any other category, else 1 + its row.
+
+    Parameters
+    ----------
+    gain : float
+        Times the stored weights: Adam moves each by about its learning rate a step, and a
+        category seldom seen has few of these (chosen on validation photographs among 1, 3, 10,
+        30 and 100; the classifiers without it gained most by 30).
+    """
+
+    def __init__(self, n_categories, n_attributes, *, gain=30.0, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.n_categories, self.n_attributes, self.gain = n_categories, n_attributes, gain
+
+    def build(self, input_shape=None):
+        """Make the rows, all zero."""
+        shape = (self.n_categories, self.n_attributes)
+        self.rows = self.add_weight(name="rows", shape=shape, initializer="zeros")
+        self.built = True
+
+    def call(self, place):
+        filed = ops.equal(place[:, None], ops.arange(1, self.n_categories + 1)[None, :])
+        return ops.matmul(ops.cast(filed, "float32"), self.gain * self.rows)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("dtype")
+        names = ("n_categories", "n_attributes", "gain")
+        return {**config, **{name: getattr(self, name) for name in names}}
+
+
 class AttributeClassifier(keras.Model):
     """Backbone, then Conv2D(d, relu), global average pooling and Dense(L) (paper section 2).
 
     Takes images (B, S, S, 3) of 0..255, or the backbone's maps (B, h, w, channels): what has
-    three channels is an image. Returns logits (B, L).
+    three channels is an image. With ``categories`` it takes a dict of these, ``inputs``, and of
+    ``place`` (B,) int, 1 + the place of an image's category among them or 0, for which nothing is
+    added to the logits (our choice: what an image is filed under). Returns logits (B, L).
 
     Parameters
     ----------
+    categories : sequence of str
+        Names of G categories; none where the image alone is seen.
     backbone : keras.Model or None
         None when only maps will be given.
     augment : RandomAffine or None
         Applied to images while training.
     """
 
-    def __init__(self, n_attributes, config: Config, *, backbone=None, augment=None, scaling="tf"):
+    def __init__(
+        self,
+        n_attributes,
+        config: Config,
+        *,
+        categories=(),
+        backbone=None,
+        augment=None,
+        scaling="tf",
+    ):
         super().__init__(name="classifier")
         self.settings = config
+        self.categories = tuple(str(name) for name in categories)
         self.augment: RandomAffine | None = augment
         self.scale = InputScaling(scaling)
         self.backbone = backbone
@@ -98,17 +148,22 @@ class AttributeClassifier(keras.Model):
         self.norm = MapScaling(dtype=self.conv.dtype_policy)
         self.drop = layers.Dropout(head.dropout)
         self.dense = layers.Dense(n_attributes, dtype="float32")
+        self.filed = None
+        if self.categories:
+            self.filed = OfCategory(len(self.categories), n_attributes, name="category")
         self.loss_function: Callable | None = None
 
     def build(self, input_shape):
         """Make the head's weights for images or for maps of this shape."""
-        maps = input_shape
-        if self.backbone is not None and input_shape[-1] == 3:
-            maps = self.backbone.compute_output_shape(tuple(input_shape))
+        maps = input_shape["inputs"] if isinstance(input_shape, dict) else input_shape
+        if self.backbone is not None and maps[-1] == 3:
+            maps = self.backbone.compute_output_shape(tuple(maps))
         if not self.norm.built:
             self.norm.build(tuple(maps))
         self.conv.build(tuple(maps))
         self.dense.build((None, self.conv.filters))
+        if self.filed is not None:
+            self.filed.build()
         self.built = True
 
     def maps(self, images, training=False):
@@ -124,9 +179,13 @@ class AttributeClassifier(keras.Model):
         return self.pool(self.conv(self.norm(maps)))
 
     def call(self, inputs, training=False):
+        place = None
+        if isinstance(inputs, dict):
+            inputs, place = inputs["inputs"], inputs.get("place")
         is_image = inputs.shape[-1] == 3
         maps = self.maps(inputs, training=training) if is_image else inputs
-        return self.dense(self.drop(self.features(maps), training=training))
+        logits = self.dense(self.drop(self.features(maps), training=training))
+        return logits if self.filed is None else logits + self.filed(place)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Focal loss over the known labels, unless ``loss_function`` is set."""
@@ -192,8 +251,9 @@ class Explainer(keras.Model):
         direct = self.flipper.direct_logit(scores, inputs.get("category"))
         outputs = {**terms, "direct_logit": direct, "coefficients": c, "scores": scores}
         if self.settings.flips.distil and self.use_flips:
-            sure = self.flipper({**inputs, "scores": weighed}, training=False)
-            outputs["teacher"] = ops.stop_gradient(ops.sigmoid(sure["logit"]))
+            sure = self.flipper.residual(inputs, weighed, training=False)
+            logit = terms["logit"] - terms["residual"] + sure
+            outputs["teacher"] = ops.stop_gradient(ops.sigmoid(logit))
         return outputs
 
     def basis_selection_loss(self, inputs, outputs):
@@ -240,7 +300,7 @@ class Explainer(keras.Model):
 class SelfML(keras.Model):
     """L_total: the classifier learns from labels that the explainer corrects, all together.
 
-    Takes the explainer's dict and ``inputs``, images or maps for the classifier. The target of
+    Takes the explainer's dict and the classifier's, ``inputs`` and ``place``. The target of
     an image of C is its verified labels; of one of N it is the flipped soft label, with no
     gradient through it (paper section 2).
     """
@@ -253,12 +313,12 @@ class SelfML(keras.Model):
 
     def call(self, inputs, training=False):
         outputs = self.explainer(inputs, training=training)
-        return {**outputs, "class_logits": self.classifier(inputs["inputs"], training=training)}
+        return {**outputs, "class_logits": self.classifier(inputs, training=training)}
 
     def build(self, input_shape):
         """Make the weights of both models that have none yet."""
         if not self.classifier.built:
-            self.classifier.build(input_shape["inputs"])
+            self.classifier.build(input_shape)
         if not self.explainer.built:
             self.explainer.build()
         self.built = True

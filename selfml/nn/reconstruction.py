@@ -30,12 +30,16 @@ def sparsemax(logits):
     """
     z = ops.cast(logits, "float32")
     z = ops.maximum(z - ops.max(z, axis=-1, keepdims=True), -1.0)
-    ordered = -ops.sort(-z, axis=-1)
+    # Which atoms are in the support has no gradient, and the threshold is a mean over them: so
+    # none has to pass through the sort, which costs more than all the rest.
+    ordered = -ops.sort(-ops.stop_gradient(z), axis=-1)
     rank = ops.arange(1, z.shape[-1] + 1, dtype="float32")
     sums = ops.cumsum(ordered, axis=-1)
-    support = ops.cast(1.0 + rank * ordered > sums, "float32")
+    inside = 1.0 + rank * ordered > sums
+    least = ops.min(ops.where(inside, ordered, 0.0), axis=-1, keepdims=True)
+    support = ops.cast(z >= least, "float32")
     size = ops.sum(support, axis=-1, keepdims=True)
-    threshold = (ops.sum(ordered * support, axis=-1, keepdims=True) - 1.0) / size
+    threshold = (ops.sum(z * support, axis=-1, keepdims=True) - 1.0) / size
     return ops.maximum(z - threshold, 0.0)
 
 
@@ -111,9 +115,9 @@ class SparseReconstruction(keras.layers.Layer):
         """
         if not self.built:
             self.build((None, self.n_features))
-        sample = np.asarray(sample, np.float32)
-        self.basis.assign(sample)
-        self.anchor.assign(sample)
+        sample = np.asarray(sample, np.float64)  # else the start depends on the BLAS's threads
+        self.basis.assign(sample.astype(np.float32))
+        self.anchor.assign(sample.astype(np.float32))
         rng = np.random.default_rng(seed)
         if self.rank:
             projection = principal_directions(sample, self.rank, rng)
@@ -124,12 +128,12 @@ class SparseReconstruction(keras.layers.Layer):
         else:
             scale = 1.0 / max(_spread(_squared_distances(sample), non_zeros), 1e-12)
             self._set_kernel(2.0 * scale * sample.T)
-            self.offset.assign(-scale * np.square(sample).sum(1))
+            self.offset.assign((-scale * np.square(sample).sum(1)).astype(np.float32))
 
     def _set_kernel(self, kernel: np.ndarray) -> None:
         gain = max(float(np.sqrt(np.mean(np.square(kernel)))), 1e-12) / KERNEL_RMS
         self.gain.assign(gain)
-        self.kernel.assign(kernel / gain)
+        self.kernel.assign((kernel / gain).astype(np.float32))
 
     def logits(self, x, training=False):
         """(B, K) affinities before sparsemax."""
@@ -169,7 +173,7 @@ def principal_directions(sample: np.ndarray, rank: int, rng: np.random.Generator
     if missing > 0:
         extra = rng.normal(size=(sample.shape[1], missing)) / np.sqrt(sample.shape[1])
         found = np.concatenate([found, extra], axis=1)
-    return found.astype(np.float32)
+    return found
 
 
 def _squared_distances(points: np.ndarray) -> np.ndarray:

@@ -70,6 +70,7 @@ def make_problem(seed: int = 0, n: int = 400, n_clean: int = 80) -> tuple[Proble
     verified[clean] = truth[clean]
     problem = Problem(
         features=features,
+        seen=features,
         given=given,
         verified=verified,
         clean_rows=clean,

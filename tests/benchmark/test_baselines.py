@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from selfml.benchmark import baselines
+from selfml.benchmark import baselines, knn, proto_attend
 from selfml.calibration import fit_platt
 from selfml.flips import sigmoid
 from tests.benchmark.fakes import RidgeClassifier, make_problem
@@ -24,7 +24,7 @@ def accuracy(probabilities, truth, problem) -> float:
 
 def test_only_baseline_0_and_the_oracle_need_no_clean_labels():
     needed = {name for name, method in METHODS.items() if method.needs_clean}
-    assert needed == {"baseline_1", "ensemble", "clean_only", "clean_only_category"}
+    assert needed == {"baseline_1", "ensemble", "clean_only"}
     assert not baselines.oracle(np.zeros((3, 2), np.int8)).needs_clean
 
 
@@ -156,17 +156,16 @@ def test_the_oracle_beats_what_learns_from_noisy_labels():
     assert told > noisy + 0.1
 
 
-def test_what_the_shop_filed_an_image_under_is_seen_only_where_it_is_said():
+@pytest.mark.parametrize("method", [baselines, knn, proto_attend])
+def test_corrections_know_the_category_and_predictions_only_what_the_classifier_sees(method):
     """A category that tells the label: features that are noise know nothing, with it all."""
-    from dataclasses import replace
-
     problem, truth = make_problem()
     noise = np.random.default_rng(3).normal(size=problem.features.shape).astype(np.float32)
     known = np.concatenate([noise, 30.0 * (truth - 0.5)], axis=1).astype(np.float32)
-    problem = replace(problem, features=noise, features_and_category=known)
-    right = {}
-    for name in ("clean_only", "clean_only_category"):
-        found = METHODS[name].run(problem).probabilities > 0.5
-        right[name] = (found == truth)[problem.noisy_rows].mean()
-    assert right["clean_only"] < 0.75
-    assert right["clean_only_category"] > 0.97
+    run = METHODS["clean_only"].run if method is baselines else method.run
+    outcome = run(replace(problem, seen=noise, features=known))
+    rows = problem.noisy_rows
+    assert ((outcome.probabilities > 0.5) == truth)[rows].mean() < 0.75
+    assert ((outcome.label_score > 0) == truth)[rows].mean() > 0.95
+    both = run(replace(problem, seen=known, features=known))
+    np.testing.assert_array_equal(both.probabilities > 0.5, both.label_score > 0)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from selfml.nn.model import AttributeClassifier, MapScaling
+from selfml.nn.model import AttributeClassifier, MapScaling, SelfML
 from tests.nn.backend import numbers, weight_gradients
-from tests.nn.model_parts import (
-    L,
-    configured,
-)
+from tests.nn.model_parts import L, configured, explainer_of, joint_inputs
 
 
 def test_classifier_takes_images_or_maps():
@@ -66,3 +63,48 @@ def test_standardised_maps_have_mean_0_and_variance_1_and_dead_channels_are_0():
     np.testing.assert_allclose(found.std((0, 1, 2)), [1.0, 1.0, 0.0], atol=0.02)
     far = numbers(scaling(np.full((1, 2, 2, 3), 1e4, np.float32)))
     assert far.max() == 8.0
+
+
+def filed_classifier(**rows) -> AttributeClassifier:
+    """Sees two categories, whose log-odds differ; any other has none."""
+    model = AttributeClassifier(L, configured(), categories=("a", "b"))
+    model.build((None, 2, 2, 5))
+    model.filed.rows.assign(np.arange(2 * L).reshape(2, L) / model.filed.gain)
+    return model
+
+
+def test_a_category_adds_its_own_log_odds_and_any_other_none():
+    model, alone = filed_classifier(), AttributeClassifier(L, configured())
+    maps = np.random.default_rng(0).random((4, 2, 2, 5)).astype(np.float32)
+    logits = numbers(model({"inputs": maps, "place": np.array([0, 1, 2, 1], np.int32)}))
+    alone.build(maps.shape)
+    alone.set_weights(model.get_weights()[: len(alone.weights)])
+    added = logits - numbers(alone(maps))
+    expected = [np.zeros(L), np.arange(L), np.arange(L) + L, np.arange(L)]
+    np.testing.assert_allclose(added, expected, atol=1e-5)
+
+
+def test_a_category_learns_from_its_own_images_alone():
+    model = filed_classifier()
+    maps = np.random.default_rng(0).random((3, 2, 2, 5)).astype(np.float32)
+    inputs = {"inputs": maps, "place": np.array([0, 2, 2], np.int32)}
+    slopes = weight_gradients(model, inputs, np.ones((3, L), np.float32))
+    (found,) = (v for k, v in slopes.items() if "category" in k)
+    np.testing.assert_array_equal(found[0], 0.0)
+    assert (found[1] < 0).all()
+
+
+def test_joint_training_shows_the_classifier_the_category():
+    config = configured()
+    classifier = AttributeClassifier(L, config, categories=("a", "b"))
+    model = SelfML(classifier, explainer_of(config))
+    inputs = joint_inputs()
+    filed = {**inputs, "place": (np.arange(len(inputs["image"])) % 3).astype(np.int32)}
+    model({**inputs, "place": np.zeros(len(inputs["image"]), np.int32)})
+    classifier.filed.rows.assign(np.ones((2, L)))
+    found = numbers(model(filed)["class_logits"])
+    other = numbers(classifier({"inputs": inputs["inputs"], "place": filed["place"]}))
+    np.testing.assert_allclose(found, other, atol=1e-6)
+    plain = numbers(classifier({"inputs": inputs["inputs"], "place": 0 * filed["place"]}))
+    added = classifier.filed.gain * (filed["place"] > 0)[:, None] * np.ones((1, L))
+    np.testing.assert_allclose(found - plain, added, atol=1e-4)

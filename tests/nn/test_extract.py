@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from selfml.extract import Part, category_block, predict
+from selfml.extract import Part, predict
 from selfml.nn.augment import RandomAffine
 
 
@@ -29,16 +29,12 @@ def test_each_batch_is_augmented_anew():
     assert not np.allclose(first, second)
 
 
-def test_categories_become_standardised_indicators():
-    """Six of ten images are shirts and four dresses; one category is too rare, one is unknown."""
-    of = np.array(["shirt"] * 6 + ["dress"] * 5 + ["sock"] * 2 + [""])
-    rows = np.r_[0:6, 6:10, 11:12]
-    names, block = category_block(of, np.r_[rows, 13:14])
-    assert list(names) == ["shirt"]
-    names, block = category_block(of, np.arange(14))
-    assert list(names) == ["dress", "shirt"]
-    share = np.array([5 / 14, 6 / 14])
-    deviation = np.sqrt(share * (1 - share) + 0.02)
-    np.testing.assert_allclose(block[0], [-share[0], 1 - share[1]] / deviation)
-    np.testing.assert_allclose(block[6], [1 - share[0], -share[1]] / deviation)
-    np.testing.assert_array_equal(block[11:], 0.0)  # too rare, and unknown: nothing is said
+def test_several_arrays_are_read_by_the_same_rows():
+    part = Part(
+        keras.layers.Identity(), lambda x: x["a"] + keras.ops.cast(x["b"], "float32")[:, None]
+    )
+    a = np.arange(600, dtype=np.float32).reshape(300, 2)
+    b = np.arange(300, dtype=np.int32)
+    rows = np.r_[299, 5:200]
+    found = predict(part, {"a": a, "b": b}, rows)
+    np.testing.assert_array_equal(found, a[rows] + b[rows][:, None])

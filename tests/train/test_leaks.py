@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from selfml.progress import Reporter
 from selfml.run import Run
@@ -53,3 +54,23 @@ def test_clean_training_labels_do_matter(trained, catalogue, tmp_path):
     # what is learned from given labels alone knows nothing of it
     for name in ("probabilities_baseline_0", "features"):
         np.testing.assert_array_equal(Run(trained).array(name), Run(out).array(name))
+
+
+def test_the_threads_of_linear_algebra_change_nothing(trained, catalogue, tmp_path):
+    """They change the last bit of products, which flips of Adam's signs then make large."""
+    with threadpool_limits(1):
+        out = train(catalogue, tmp_path / "run", tiny_config(), reporter=QUIET)
+    assert_same_results(trained, out)
+
+
+def test_the_classifier_may_see_the_category(trained, catalogue, tmp_path):
+    config = tiny_config("head.category=true")
+    out = train(catalogue, tmp_path / "run", config, reporter=QUIET)
+    with (
+        np.load(out / "model" / "features.npz") as saved,
+        np.load(trained / "model" / "features.npz") as alone,
+    ):
+        assert len(saved["classifier_categories"]) > 1
+        assert set(saved["classifier_categories"]) <= set(Run(out).table("images")["category"])
+        assert len(alone["classifier_categories"]) == 0
+    assert (Run(trained).array("probabilities") != Run(out).array("probabilities")).any()
