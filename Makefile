@@ -87,12 +87,16 @@ results: install
 	@test -f $(CATALOGUE)/labels.csv || { rm -rf $(CATALOGUE); $(BIN)/selfml synth $(CATALOGUE) \
 	  --images 12000 --size-px 128 --seed 7 --clean-fraction 0.1 --extra-test 1000; }
 	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --methods all --out $(BENCH)/photos
-	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 50,200,all \
-	  --methods baseline_0,baseline_1,knn,self_ml,self_ml_atoms,oracle --out $(BENCH)/photos
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --set head.category=true --budgets 500 \
+	  --methods baseline_0,baseline_1,clean_only,label_cleaner,cleanlab,knn,proto_attend,self_ml,oracle \
+	  --out $(BENCH)/photos-category
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 50,200 \
+	  --methods baseline_0,baseline_1,clean_only,knn,self_ml,oracle --out $(BENCH)/photos-budgets
 	$(BIN)/selfml benchmark $(CATALOGUE) --recipe photos --budgets 500 --out $(BENCH)/drawn
 	$(BIN)/selfml benchmark $(PHOTOS_LARGE) --recipe photos --set train.cache_gib=6 --budgets 500 \
-	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/photos-large
+	  --seeds 1 --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/photos-large
 	awk 'FNR == 1 && NR > 1 {print ""} {print}' $(BENCH)/photos/RESULTS.md \
+	  $(BENCH)/photos-category/RESULTS.md $(BENCH)/photos-budgets/RESULTS.md \
 	  $(BENCH)/drawn/RESULTS.md $(BENCH)/photos-large/RESULTS.md > selfml/benchmark/RESULTS.md
 
 lock: $(VENV)/.installed-tests

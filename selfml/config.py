@@ -104,6 +104,19 @@ def to_toml(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def differences(config: Config, other: Config) -> list[str]:
+    """``section.key=value`` of each setting of ``config`` that ``other`` has otherwise."""
+    found = []
+    theirs = asdict(other)
+    for name, values in asdict(config).items():
+        if isinstance(values, dict):
+            changed = {k: v for k, v in values.items() if v != theirs[name][k]}
+            found += [f"{name}.{k}={_toml(v)}" for k, v in changed.items()]
+        elif values != theirs[name]:
+            found.append(f"{name}={_toml(values)}")
+    return found
+
+
 def with_settings(config: Config, settings: list[str]) -> Config:
     """Apply ``key=value`` texts such as ``train.pretrain_steps=500`` (as in ``--set``).
 

@@ -11,9 +11,9 @@ from keras import ops
 from selfml.categories import category_block, category_places
 from selfml.config import BasisConfig
 from selfml.nn.augment import augmentation
+from selfml.nn.classifier import AttributeClassifier
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, augmented_maps, rows_of
-from selfml.nn.model import AttributeClassifier
 from selfml.training_data import TrainingData
 
 PREDICT_BATCH = 128

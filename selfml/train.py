@@ -29,9 +29,10 @@ from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
 from selfml.nn.augment import augmentation
 from selfml.nn.backbones import build_backbone, scaling_of
+from selfml.nn.classifier import AttributeClassifier
 from selfml.nn.fitting import Session, fit_stage, stop_on_signals
 from selfml.nn.input_pipeline import Batches, Field, rows_of
-from selfml.nn.model import AttributeClassifier, SelfML
+from selfml.nn.model import SelfML
 from selfml.progress import Reporter
 from selfml.results import Explained, write_results
 from selfml.run import Run, RunWriter

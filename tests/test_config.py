@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from selfml.config import (
     Config,
     ConfigError,
+    differences,
     from_toml,
     load_recipe,
     recipe_names,
@@ -305,3 +306,13 @@ def _json(value: float) -> str:
 def test_what_finetuning_trains_is_last_or_all():
     assert load_recipe("paper").train.finetune_layers == "last"
     assert error_of("train.finetune_layers=some").startswith("train.finetune_layers: must be one")
+
+
+def test_differences_name_what_leaves_a_recipe_and_make_it_again():
+    recipe = load_recipe("photos")
+    texts = ["head.category=true", "seed=3", "train.cache_gib=6.0"]
+    changed = with_settings(recipe, texts)
+    found = differences(changed, recipe)
+    assert sorted(found) == sorted(texts)
+    assert with_settings(recipe, found) == changed
+    assert differences(recipe, recipe) == []

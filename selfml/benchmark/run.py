@@ -24,7 +24,7 @@ from selfml.benchmark.problem import Method, Outcome
 from selfml.benchmark.scores import score
 from selfml.benchmark.store import NO_BUDGET, Results
 from selfml.benchmark.tables import report
-from selfml.config import Config, to_toml
+from selfml.config import Config, ConfigError, differences, load_recipe, to_toml
 from selfml.data.dataset import DatasetError
 from selfml.metrics import mean_average_precision
 from selfml.nn.fitting import stop_on_signals
@@ -142,7 +142,8 @@ class Benchmark:
     def _write_tables(self, commands: Sequence[str]) -> None:
         tuned = self.out / "tuned.json"
         chosen = json.loads(tuned.read_text(encoding="utf-8")) if tuned.exists() else {}
-        notes = [
+        notes = [f"setting: {setting}" for setting in self._settings()]
+        notes += [
             f"tuned on validation images: {name} {of['settings']}" for name, of in chosen.items()
         ]
         text = report(
@@ -155,6 +156,16 @@ class Benchmark:
         )
         (self.out / "RESULTS.md").write_text(text, encoding="utf-8")
         self._write_figures()
+
+    def _settings(self) -> list[str]:
+        """Where the settings leave their recipe, but for what the plan decides."""
+        try:
+            recipe = load_recipe(self.config.recipe)
+        except ConfigError:  # a file's recipe, whose path is not kept
+            return []
+        planned = ("data.clean_samples=", "seed=")
+        found = differences(self.config, recipe)
+        return [setting for setting in found if not setting.startswith(planned)]
 
     def _write_figures(self) -> None:
         try:

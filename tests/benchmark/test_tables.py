@@ -199,7 +199,7 @@ def test_acquisition_is_a_table_of_its_own():
         ("acquire/random", "200", "flip_f1_noisy", [70]),
     )
     text = made(frame, {"acquire/doubt": "least sure"})
-    assert "Table 1" not in text
+    assert "### Table 1" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert [row.split(" | ")[:3] for row in rows] == [
         ["| least sure", "50", "**64.0 ± 0.0**"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from selfml.nn.model import AttributeClassifier, MapScaling, SelfML
+from selfml.nn.classifier import AttributeClassifier, MapScaling
+from selfml.nn.model import SelfML
 from tests.nn.backend import numbers, weight_gradients
 from tests.nn.model_parts import L, configured, explainer_of, joint_inputs
 

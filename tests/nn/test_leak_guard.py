@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from selfml.nn.classifier import AttributeClassifier
 from selfml.nn.flipper import LabelFlipper
-from selfml.nn.model import NOBODY, AttributeClassifier, Explainer, SelfML
+from selfml.nn.model import NOBODY, Explainer, SelfML
 from selfml.nn.reconstruction import SparseReconstruction
 from tests.nn.backend import numbers
 from tests.nn.model_parts import (

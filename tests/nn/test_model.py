@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from selfml.nn.model import AttributeClassifier, Explainer, SelfML
+from selfml.nn.classifier import AttributeClassifier
+from selfml.nn.model import Explainer, SelfML
 from tests.nn.backend import numbers, weight_gradients
 from tests.nn.model_parts import (
     B,
