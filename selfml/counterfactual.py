@@ -1,0 +1,349 @@
+"""What every label would be without a basis image, or with other labels of it.
+
+Notation of :mod:`selfml.flips`. With the atoms ``A`` taken out and ``Y'_B`` for the changed
+labels, of every image that leans on an edited atom:
+
+    c'_ik = 0 for k in A, else c_ik / sum of the c_im with m not in A
+    s'_i  = c'_i Y'_B, and the prior where no atom is left
+
+as ``selfml.receipts.without_atom`` has it for one label. The basis term follows ``s'``; the
+other terms stay (our choice: the classifier and the residual were learned with the basis as it
+was, and are not learned again). Images that lean on no edited atom keep every label and are
+never touched, so the cost is that of the images that lean on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from selfml import flips
+from selfml.flips import Evidence, EvidenceModel
+from selfml.run import Run
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Label scores (0..1) and both kinds of evidence (log-odds), each (n, m) float64."""
+
+    label_score: np.ndarray
+    score: np.ndarray
+    strict_score: np.ndarray
+
+    def deciding(self, mode: str) -> np.ndarray:
+        """Log-odds by ``full`` or ``strict`` evidence."""
+        return self.score if mode == "full" else self.strict_score
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What becomes of the labels that an edit of the basis can touch: n images, m attributes.
+
+    Attributes
+    ----------
+    image_index : (n,) int
+        Images that lean on an edited atom, ascending.
+    attribute_index : (m,) int
+        All of them where an atom was taken out, else those whose labels were changed.
+    given : (n, m) int8
+        -1 unknown.
+    before, after : Scores
+    mode : {"full", "strict"}
+        The evidence that decides in this run.
+    """
+
+    image_index: np.ndarray
+    attribute_index: np.ndarray
+    given: np.ndarray
+    before: Scores
+    after: Scores
+    mode: str
+
+    def _flipped(self, scores: Scores, mode: str | None) -> np.ndarray:
+        corrected = flips.corrected_labels(self.given, scores.deciding(mode or self.mode))
+        return (self.given >= 0) & (corrected != self.given)
+
+    def falls(self, mode: str | None = None) -> np.ndarray:
+        """(n, m) bool: flips that would no longer be; by the deciding evidence where None."""
+        return self._flipped(self.before, mode) & ~self._flipped(self.after, mode)
+
+    def arises(self, mode: str | None = None) -> np.ndarray:
+        """(n, m) bool: labels that would newly be flipped."""
+        return ~self._flipped(self.before, mode) & self._flipped(self.after, mode)
+
+    def place(self, image_index: int, attribute_index: int) -> tuple[int, int] | None:
+        """Row and column of a label; None where the edit cannot touch it."""
+        row = np.flatnonzero(self.image_index == image_index)
+        column = np.flatnonzero(self.attribute_index == attribute_index)
+        return (int(row[0]), int(column[0])) if len(row) and len(column) else None
+
+    def changes(self, mode: str | None = None) -> pd.DataFrame:
+        """Every label that would come out otherwise, by image and attribute.
+
+        Returns
+        -------
+        DataFrame
+            image_index, attribute_index, given, falls (bool; else it arises), then
+            label_score, score and strict_score, each ``_before`` and ``_after``.
+        """
+        falls = self.falls(mode)
+        i, j = np.nonzero(falls | self.arises(mode))
+        frame = {
+            "image_index": self.image_index[i].astype(np.int32),
+            "attribute_index": self.attribute_index[j].astype(np.int16),
+            "given": self.given[i, j],
+            "falls": falls[i, j],
+        }
+        for name in ("label_score", "score", "strict_score"):
+            for side, scores in (("before", self.before), ("after", self.after)):
+                frame[f"{name}_{side}"] = getattr(scores, name)[i, j]
+        return pd.DataFrame(frame)
+
+
+@dataclass(frozen=True)
+class FlipIndex:
+    """Flips by image, so that those of any images are found without a search.
+
+    Attributes
+    ----------
+    starts : (N + 1,) int64
+        The flips of image i are ``starts[i]`` to ``starts[i + 1]``.
+    attribute_index : (F,) int16
+        Of the flips, by image and attribute.
+    """
+
+    starts: np.ndarray
+    attribute_index: np.ndarray
+
+    @classmethod
+    def build(
+        cls, image_index: np.ndarray, attribute_index: np.ndarray, n_images: int
+    ) -> FlipIndex:
+        """From two columns of ``flips.parquet``, in any order; (F,) each."""
+        image, attribute = np.asarray(image_index), np.asarray(attribute_index, np.int16)
+        if len(image) and np.any(np.diff(image) < 0):
+            order = np.lexsort((attribute, image))
+            image, attribute = image[order], attribute[order]
+        counts = np.bincount(image, minlength=n_images)
+        return cls(np.concatenate([[0], np.cumsum(counts)]), attribute)
+
+    def of_images(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The flips of images ``rows`` (n,): place in ``rows`` and attribute_index, (F',) each."""
+        first, counts = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
+        place = np.repeat(np.arange(len(rows)), counts)
+        before = np.repeat(np.cumsum(counts) - counts, counts)
+        positions = np.repeat(first, counts) + np.arange(len(place)) - before
+        return place, self.attribute_index[positions]
+
+
+@dataclass(frozen=True)
+class Counterfactuals:
+    """A run's evidence, ready to be asked what another basis would make of its labels.
+
+    Attributes
+    ----------
+    model : EvidenceModel
+    mode : {"full", "strict"}
+        The evidence that decides.
+    leaning : (N, K) CSC float32
+        Coefficients by atom: which images lean on it.
+    mixed : (N, K) CSR float32
+        The same by image: what else it leans on.
+    basis_labels : (K, L) int8
+        -1 unknown.
+    labels_given : (N, L) int8
+        -1 unknown; as the next two, may be memory-mapped.
+    classifier, residual : (N, L) float32
+        Stored terms, in log-odds.
+    category_index : (N,) int
+        Rows of ``model.llr``.
+    flip_index : FlipIndex
+        The run's own flips.
+    """
+
+    model: EvidenceModel
+    mode: str
+    leaning: sparse.csc_matrix
+    mixed: sparse.csr_matrix
+    basis_labels: np.ndarray
+    labels_given: np.ndarray
+    classifier: np.ndarray
+    residual: np.ndarray
+    category_index: np.ndarray
+    flip_index: FlipIndex
+
+    def images_of(self, basis_index: int) -> np.ndarray:
+        """image_index of the images that lean on an atom, ascending, (n,) int.
+
+        Raises
+        ------
+        ValueError
+            When there is no such basis image.
+        """
+        n_atoms = len(self.basis_labels)
+        if not 0 <= basis_index < n_atoms:
+            raise ValueError(
+                f"basis_index: {basis_index} does not exist; the run has 0 to {n_atoms - 1}"
+            )
+        start, stop = self.leaning.indptr[[basis_index, basis_index + 1]]
+        return self.leaning.indices[start:stop]
+
+    def dependents(self, basis_index: int) -> pd.DataFrame:
+        """Every flip of an image that leans on an atom: image_index, attribute_index,
+        coefficient (of the image on the atom, above 0)."""
+        rows = self.images_of(basis_index)
+        place, attribute = self.flip_index.of_images(rows)
+        start = self.leaning.indptr[basis_index]
+        shares = self.leaning.data[start : start + len(rows)]
+        return pd.DataFrame(
+            {
+                "image_index": rows[place],
+                "attribute_index": attribute,
+                "coefficient": shares[place],
+            }
+        )
+
+    def blast_radius(self, basis_index: int) -> tuple[pd.DataFrame, Effect]:
+        """:meth:`dependents` with falls (bool: the flip would not be without the atom), and
+        all else that taking the atom out would change."""
+        effect = self.what_if(taken_out=[basis_index])
+        frame = self.dependents(basis_index)
+        place = np.searchsorted(effect.image_index, frame["image_index"].to_numpy())
+        return frame.assign(falls=effect.falls()[place, frame["attribute_index"]]), effect
+
+    def what_if(
+        self,
+        taken_out: Iterable[int] = (),
+        labels: Mapping[tuple[int, int], int] | None = None,
+    ) -> Effect:
+        """The effect of taking atoms out and of changing labels of atoms, all at once.
+
+        Parameters
+        ----------
+        taken_out : iterable of int
+            basis_index.
+        labels : mapping of (basis_index, attribute_index) to int, optional
+            1, 0, or -1 for unknown, which counts as the attribute's prior.
+
+        Raises
+        ------
+        ValueError
+            When an atom or attribute does not exist, or a label is none of the three.
+        """
+        out, labels = sorted(set(taken_out)), dict(labels or {})
+        changed = self._relabelled(labels)
+        atoms = sorted({*out, *(k for k, _ in labels)})
+        found = [self.images_of(k) for k in atoms]
+        rows = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int32)
+        touched = range(len(self.model.prior)) if out else sorted({j for _, j in labels})
+        columns = np.array(touched, np.int64)
+        model = _of_attributes(self.model, columns)
+        mixed = self.mixed[rows].astype(np.float64)
+        labels_now = flips.basis_values(self.basis_labels[:, columns], model.prior)
+        scores = flips.label_scores(mixed, labels_now)
+        given = np.asarray(self.labels_given[rows])[:, columns]
+        before = flips.evidence(
+            model,
+            scores,
+            given,
+            self.category_index[rows],
+            np.asarray(self.classifier[rows])[:, columns],
+            np.asarray(self.residual[rows])[:, columns],
+        )
+        values = flips.basis_values(changed[:, columns], model.prior)
+        left = _taken_out(mixed, out)
+        new_scores = flips.label_scores(left, values)
+        new_scores[left.sum(axis=1).A1 == 0] = model.prior
+        after = _with_scores(before, model, new_scores)
+        return Effect(rows, columns, given, _scores(before, scores), after, self.mode)
+
+    def _relabelled(self, labels: Mapping[tuple[int, int], int]) -> np.ndarray:
+        """(K, L) basis labels with these changed."""
+        changed = np.array(self.basis_labels)
+        for (k, j), label in labels.items():
+            if not (0 <= k < changed.shape[0] and 0 <= j < changed.shape[1]):
+                raise ValueError(
+                    f"labels: there is no basis image {k} with an attribute {j}; "
+                    f"the run has {changed.shape[0]} and {changed.shape[1]}"
+                )
+            if label not in (-1, 0, 1):
+                raise ValueError(f"labels: must be 1, 0 or -1 for unknown, got {label!r}")
+            changed[k, j] = label
+        return changed
+
+
+def _of_attributes(model: EvidenceModel, columns: np.ndarray) -> EvidenceModel:
+    """The model of some attributes alone."""
+    if np.array_equal(columns, np.arange(len(model.prior))):
+        return model
+    own = model.strict_category
+    names = ("prior", "bias", "basis_weight", "strict_bias", "strict_basis_weight")
+    return replace(
+        model,
+        **{name: getattr(model, name)[columns] for name in names},
+        llr=model.llr[:, columns],
+        strict_category=None if own is None else own[:, columns],
+    )
+
+
+def _taken_out(mixed: sparse.csr_matrix, out: list[int]) -> sparse.csr_matrix:
+    """Coefficients (n, K) without some atoms, what is left of a touched row divided by its sum;
+    a row of which nothing is left is empty. Every row has a coefficient to begin with."""
+    if not out or not mixed.nnz:
+        return mixed
+    is_out = np.zeros(mixed.shape[1], bool)
+    is_out[out] = True
+    gone = is_out[mixed.indices]
+    data = np.where(gone, 0.0, mixed.data)
+    starts = mixed.indptr[:-1]
+    total = np.add.reduceat(data, starts)
+    total[~np.logical_or.reduceat(gone, starts) | (total == 0)] = 1.0
+    data /= np.repeat(total, np.diff(mixed.indptr))
+    return sparse.csr_matrix((data, mixed.indices, mixed.indptr), shape=mixed.shape)
+
+
+def _scores(terms: Evidence, scores: np.ndarray) -> Scores:
+    return Scores(scores, terms.score, terms.strict_score)
+
+
+def _with_scores(terms: Evidence, model: EvidenceModel, scores: np.ndarray) -> Scores:
+    """The same evidence with other label scores."""
+    basis = flips.basis_logit(scores, model.prior, model.smoothing)
+    other = replace(
+        terms, basis=model.basis_weight * basis, strict_basis=model.strict_basis_weight * basis
+    )
+    return _scores(other, scores)
+
+
+def read_counterfactuals(run: Run) -> Counterfactuals:
+    """Read what a run's counterfactuals need, from its files alone.
+
+    Coefficients and categories are held in memory; the arrays over all labels stay on disk, and
+    only the rows asked for are read.
+    """
+    table = run.table("coefficients")
+    table = table[table["coefficient"] > 0]
+    shape = (int(run.info["n_images"]), int(run.info["n_atoms"]))
+    places = (table["image_index"].to_numpy(), table["basis_index"].to_numpy())
+    mixed = sparse.csr_matrix((table["coefficient"].to_numpy(np.float32), places), shape=shape)
+    leaning = mixed.tocsc()
+    leaning.sort_indices()
+    model = flips.read_evidence_model(run)
+    categories = run.table("images", ["category"])["category"]
+    keys = run.table("flips", ["image_index", "attribute_index"])
+    return Counterfactuals(
+        model=model,
+        mode=flips.deciding_mode(run),
+        leaning=leaning,
+        mixed=mixed,
+        basis_labels=np.array(run.array("basis_labels")),
+        labels_given=run.array("labels_given"),
+        classifier=run.array("terms_classifier"),
+        residual=run.array("terms_residual"),
+        category_index=model.category_index(categories, shape[0]).astype(np.int16),
+        flip_index=FlipIndex.build(keys["image_index"], keys["attribute_index"], shape[0]),
+    )
