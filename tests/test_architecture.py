@@ -23,7 +23,8 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
-            *("selfml.explanation_metrics", "selfml.receipts", "selfml.counterfactual"),
+            *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.effects", "selfml.counterfactual"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),

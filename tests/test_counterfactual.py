@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from selfml import counterfactual, flips, receipts
-from selfml.counterfactual import Counterfactuals, Effect, FlipIndex
+from selfml.counterfactual import Counterfactuals
+from selfml.effects import Effect, FlipIndex
 from selfml.run import Run
 from tests.evidence_cases import CATEGORIES, HAND_MODEL, run_parts, write_run
 

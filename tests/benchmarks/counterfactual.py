@@ -17,7 +17,8 @@ import numpy as np
 from scipy import sparse
 
 from selfml import flips
-from selfml.counterfactual import Counterfactuals, FlipIndex
+from selfml.counterfactual import Counterfactuals
+from selfml.effects import FlipIndex
 from selfml.flips import EvidenceModel
 
 REPEATS = 40
