@@ -123,10 +123,11 @@ def head(
 def _card(row: object, url: str, href: str, of: Verdict) -> str:
     what = "change" if of.flipped else "label"
     mark = "" if row.label >= 0 else f" (counts as {row.value:.2f})"
+    without = f"without it {row.score_without:+.2f}"
     note = (
-        f'<div class="rc-x">✓ without it the {what} stands</div>'
+        f'<div class="rc-x">✓ {without}, the {what} stands</div>'
         if row.stands
-        else f'<div class="rc-x rc-falls">✕ without it the {what} would not stand</div>'
+        else f'<div class="rc-x rc-falls">✕ {without}, the {what} would not stand</div>'
     )
     alt = f"Basis image {row.basis_index}, {LABEL_WORDS[row.label]}"
     return (
@@ -237,15 +238,57 @@ def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequen
     )
 
 
-def link_table(names: Sequence[str], counts: Sequence[int], hrefs: Sequence[str]) -> str:
-    """Flips by attribute; each name leads to its flips."""
+def blast_table(frame: pd.DataFrame, hrefs: Sequence[str], fall_hrefs: Sequence[str]) -> str:
+    """What leans on a basis image by attribute; names and falling flips lead to those flips.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``frames.what_if.BlastRadius.by_attribute``.
+    """
     rows = "".join(
-        f'<tr><td><a href="{escape(href)}" target="_self">{escape(name)}</a></td>'
-        f"<td>{count:,}</td></tr>"
-        for name, count, href in zip(names, counts, hrefs, strict=True)
+        f'<tr><td><a href="{escape(href)}" target="_self">{escape(row.attribute)}</a></td>'
+        f"<td>{row.n_flips:,}</td>"
+        + (
+            f'<td><a href="{escape(fall)}" target="_self" aria-label="{row.n_fall:,} flips of '
+            f'{escape(row.attribute)} that would fall">{row.n_fall:,}</a></td>'
+            if row.n_fall
+            else "<td>0</td>"
+        )
+        + f"<td>{row.n_arise:,}</td></tr>"
+        for row, href, fall in zip(frame.itertuples(), hrefs, fall_hrefs, strict=True)
+    )
+    names = ("Attribute", "Flips", "Would fall", "Newly flipped")
+    header = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return (
+        '<div class="rc-scroll rc-narrow"><table class="rc-sum" data-testid="blast-radius">'
+        f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def what_if(sentence: str) -> str:
+    """What becomes of the label when the basis is edited, in a sentence."""
+    return f'<p class="rc-words" data-testid="what-if"><b>{escape(sentence)}</b></p>'
+
+
+def what_if_others(sentence: str, about: str) -> str:
+    """What becomes of all other labels, in a sentence, and what it was counted over."""
+    return (
+        f'<p class="rc-words" data-testid="what-if-others">{escape(sentence)}</p>'
+        f'<div class="rc-meta">{escape(about)}</div>'
+    )
+
+
+def before_and_after(strict_name: str, before: np.ndarray, after: np.ndarray) -> str:
+    """Label score and both kinds of evidence of one label, as it is and as supposed; (3,) each."""
+    names = ("Label score", "All evidence, log-odds", f"{strict_name}, log-odds")
+    forms = ("{:.4f}", "{:+.4f}", "{:+.4f}")
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{form.format(now)}</td><td>{form.format(then)}</td></tr>"
+        for name, form, now, then in zip(names, forms, before, after, strict=True)
     )
     return (
-        '<div class="rc-scroll rc-narrow"><table class="rc-sum"><thead><tr>'
-        '<th scope="col">Attribute</th><th scope="col">Flips</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        '<div class="rc-scroll rc-narrow"><table class="rc-sum" data-testid="what-if-scores">'
+        '<thead><tr><th scope="col"></th><th scope="col">As it is</th>'
+        f'<th scope="col">Supposed</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )

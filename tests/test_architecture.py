@@ -48,7 +48,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         2: (
             *("dashboard.load", "dashboard.media", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
-            *("dashboard.attribute_panels", "dashboard.basis_panels"),
+            *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),
