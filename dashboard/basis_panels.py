@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, receipt_html, state, what_if_panels
+from dashboard import components, load, media, receipt_html, state, what_if_html, what_if_panels
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
@@ -79,7 +79,7 @@ def _leaning(run: Run, atom: pd.Series) -> None:
 def _blast_radius(run: Run, basis_index: int) -> None:
     st.subheader("Flips that lean on it", anchor=False)
     of = load.blast_radius(run, basis_index)
-    if not of.n_flips and of.by_attribute.empty:
+    if not of.n_flips:
         st.caption("No label of the images that lean on it was changed.")
         return
     components.metric_row(
@@ -121,7 +121,7 @@ def _by_attribute(frame: pd.DataFrame, basis_index: int) -> None:
          for j in frame["attribute_index"]]
         for needed in (False, True)
     )  # fmt: skip
-    st.html(receipt_html.blast_table(frame, every, falling))
+    st.html(what_if_html.blast_table(frame, every, falling))
     components.download_csv(frame, f"flips-of-basis-image-{basis_index}")
 
 

@@ -125,11 +125,12 @@ def _basis_images(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.Da
         return
     hrefs = [state.link("basis", basis=int(k)) for k in atoms["basis_index"]]
     urls = media.image_urls(run, atoms["image_index"].tolist())
+    edits = what_if_panels.Edits.of(run).on_cards(of.attribute_index)
     total = f"{100 * of.label_score:.0f} % of it has the attribute"
     if (atoms["label"] < 0).any():
         total = f"{total}, an unknown label counted as {100 * of.prior:.0f} %"
     st.html(
-        receipt_html.strip(atoms, verdict, urls, hrefs)
+        receipt_html.strip(atoms, verdict, urls, hrefs, edits)
         + receipt_html.share_bar(atoms)
         + f'<div class="rc-meta">{escape(total)} (label score {of.label_score:.4f}; '
         f"among all verified images {100 * of.prior:.0f} %)</div>"

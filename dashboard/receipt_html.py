@@ -5,7 +5,7 @@ Pure: frames in, escaped text out. Colours stand beside a word and a sign, never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -45,6 +45,7 @@ CSS = f"""
 .rc-card b{{font-size:1rem;font-variant-numeric:tabular-nums}}
 .rc-card .rc-x{{margin-top:2px;font-size:.76rem}}
 .rc-card .rc-falls{{font-weight:700;color:{WRONG}}}
+.rc-card .rc-edit{{font-weight:700;border-left:3px solid {TO_1};padding-left:6px}}
 .rc-bar{{display:flex;height:26px;border-radius:6px;overflow:hidden;margin:6px 0 4px;gap:2px}}
 .rc-bar span{{background:var(--c);color:#fff;font-size:.76rem;font-weight:700;line-height:26px;
  text-align:center;min-width:2px;overflow:hidden}}
@@ -120,7 +121,7 @@ def head(
     )
 
 
-def _card(row: object, url: str, href: str, of: Verdict) -> str:
+def _card(row: object, url: str, href: str, of: Verdict, edit: str) -> str:
     what = "change" if of.flipped else "label"
     mark = "" if row.label >= 0 else f" (counts as {row.value:.2f})"
     without = f"without it {row.score_without:+.2f}"
@@ -130,18 +131,32 @@ def _card(row: object, url: str, href: str, of: Verdict) -> str:
         else f'<div class="rc-x rc-falls">✕ {without}, the {what} would not stand</div>'
     )
     alt = f"Basis image {row.basis_index}, {LABEL_WORDS[row.label]}"
+    supposed = f'<div class="rc-x rc-edit">supposed: {escape(edit)}</div>' if edit else ""
     return (
         f'<figure class="rc-card"><a href="{escape(href)}" target="_self">'
         f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy"></a>'
         f"<b>c = {row.coefficient:.2f}</b> {label_chip(row.label)}"
-        f"<div>adds {row.contribution:.2f}{escape(mark)}</div>{note}</figure>"
+        f"<div>adds {row.contribution:.2f}{escape(mark)}</div>{note}{supposed}</figure>"
     )
 
 
-def strip(atoms: pd.DataFrame, of: Verdict, urls: Sequence[str], hrefs: Sequence[str]) -> str:
-    """The basis images with their share, verified label, and what their absence would change."""
+def strip(
+    atoms: pd.DataFrame,
+    of: Verdict,
+    urls: Sequence[str],
+    hrefs: Sequence[str],
+    edits: Mapping[int, str] | None = None,
+) -> str:
+    """The basis images with their share, verified label, and what their absence would change.
+
+    Parameters
+    ----------
+    edits : mapping of basis_index to str, optional
+        What is supposed of some of them, in words.
+    """
+    edits = edits or {}
     cards = (
-        _card(row, url, href, of)
+        _card(row, url, href, of, edits.get(row.basis_index, ""))
         for row, url, href in zip(atoms.itertuples(), urls, hrefs, strict=True)
     )
     return f'<div class="rc-strip">{"".join(cards)}</div>'
@@ -235,60 +250,4 @@ def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequen
         f"{int(labels['flipped'].sum())} of {len(labels)} labels changed</div>"
         f'<div class="rc-scroll"><table class="rc-sum" data-testid="image-labels">'
         f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div></div></div>"
-    )
-
-
-def blast_table(frame: pd.DataFrame, hrefs: Sequence[str], fall_hrefs: Sequence[str]) -> str:
-    """What leans on a basis image by attribute; names and falling flips lead to those flips.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        ``frames.what_if.BlastRadius.by_attribute``.
-    """
-    rows = "".join(
-        f'<tr><td><a href="{escape(href)}" target="_self">{escape(row.attribute)}</a></td>'
-        f"<td>{row.n_flips:,}</td>"
-        + (
-            f'<td><a href="{escape(fall)}" target="_self" aria-label="{row.n_fall:,} flips of '
-            f'{escape(row.attribute)} that would fall">{row.n_fall:,}</a></td>'
-            if row.n_fall
-            else "<td>0</td>"
-        )
-        + f"<td>{row.n_arise:,}</td></tr>"
-        for row, href, fall in zip(frame.itertuples(), hrefs, fall_hrefs, strict=True)
-    )
-    names = ("Attribute", "Flips", "Would fall", "Newly flipped")
-    header = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return (
-        '<div class="rc-scroll rc-narrow"><table class="rc-sum" data-testid="blast-radius">'
-        f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def what_if(sentence: str) -> str:
-    """What becomes of the label when the basis is edited, in a sentence."""
-    return f'<p class="rc-words" data-testid="what-if"><b>{escape(sentence)}</b></p>'
-
-
-def what_if_others(sentence: str, about: str) -> str:
-    """What becomes of all other labels, in a sentence, and what it was counted over."""
-    return (
-        f'<p class="rc-words" data-testid="what-if-others">{escape(sentence)}</p>'
-        f'<div class="rc-meta">{escape(about)}</div>'
-    )
-
-
-def before_and_after(strict_name: str, before: np.ndarray, after: np.ndarray) -> str:
-    """Label score and both kinds of evidence of one label, as it is and as supposed; (3,) each."""
-    names = ("Label score", "All evidence, log-odds", f"{strict_name}, log-odds")
-    forms = ("{:.4f}", "{:+.4f}", "{:+.4f}")
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{form.format(now)}</td><td>{form.format(then)}</td></tr>"
-        for name, form, now, then in zip(names, forms, before, after, strict=True)
-    )
-    return (
-        '<div class="rc-scroll rc-narrow"><table class="rc-sum" data-testid="what-if-scores">'
-        '<thead><tr><th scope="col"></th><th scope="col">As it is</th>'
-        f'<th scope="col">Supposed</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, receipt_html, state
+from dashboard import components, load, state, what_if_html
 from dashboard.frames import receipt as receipts
 from dashboard.frames import what_if
 from dashboard.frames.receipt import LABEL_WORDS
@@ -51,14 +51,16 @@ class Edits:
             return OUT
         return self.labels.get((basis_index, attribute_index), AS_IT_IS)
 
+    def on_cards(self, attribute_index: int) -> dict[int, str]:
+        """What is supposed of basis images that bears on one attribute, in words."""
+        atoms = {*self.taken_out, *(k for k, j in self.labels if j == attribute_index)}
+        return {k: CHOICES[self.of_atom(k, attribute_index)].lower() for k in atoms}
+
     def words(self, run: Run) -> str:
-        """``Without basis image 3, and with basis image 7 labelled no for “hood”``."""
-        n = len(self.taken_out)
-        atoms = " and ".join(
-            part for part in (", ".join(map(str, self.taken_out[:-1])), str(self.taken_out[-1]))
-            if part
-        ) if n else ""  # fmt: skip
-        out = f"without basis image{'' if n == 1 else 's'} {atoms}" if n else ""
+        """``Without basis image 3 and with basis image 7 labelled no for “hood”``."""
+        atoms = [str(k) for k in self.taken_out]
+        listed = " and ".join(filter(None, [", ".join(atoms[:-1]), *atoms[-1:]]))
+        out = f"without basis image{'s' if len(atoms) > 1 else ''} {listed}" if atoms else ""
         relabelled = [
             f"with basis image {k} labelled {LABEL_WORDS[label]} for “{run.attributes[j]}”"
             for (k, j), label in self.labels.items()
@@ -104,7 +106,7 @@ def show_for_flip(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.Da
     edits = Edits.of(run)
     labels = dict(zip(atoms["basis_index"], atoms["label"], strict=True))
     shares = dict(zip(atoms["basis_index"], atoms["coefficient"], strict=True))
-    edited = {*edits.taken_out, *(k for k, j in edits.labels if j == of.attribute_index)}
+    edited = edits.on_cards(of.attribute_index)
     first = next((n for n, k in enumerate(labels) if k in edited), 0)
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
@@ -123,10 +125,10 @@ def show_for_flip(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.Da
         return
     effect = load.counterfactuals(run).what_if(edits.taken_out, edits.labels)
     key = (of.image_index, of.attribute_index)
-    st.html(receipt_html.what_if(f"{edits.words(run)}, {_own(of, verdict, effect)}."))
+    st.html(what_if_html.sentence(f"{edits.words(run)}, {_own(of, verdict, effect)}."))
     place = effect.place(*key)
     if place is not None:
-        st.html(receipt_html.before_and_after(receipts.strict_name(of), *_sides(effect, place)))
+        st.html(what_if_html.before_and_after(receipts.strict_name(of), *_sides(effect, place)))
     show_effect(run, effect, key)
 
 
@@ -158,7 +160,7 @@ def show_effect(run: Run, effect: Effect, skip: tuple[int, int] | None = None) -
         text += f" By the basis images and the shop's labels alone: {_short(strict)}."
     n = len(effect.image_index)
     lean = f"{n:,} image{'s lean' if n != 1 else ' leans'} on what was edited."
-    st.html(receipt_html.what_if_others(text, lean))
+    st.html(what_if_html.others(text, lean))
     changed = what_if.changes(run, effect, skip)
     if len(changed):
         show_changes(run, changed)
@@ -209,7 +211,7 @@ def show_for_atom(run: Run, basis_index: int) -> None:
             _put_back("what_if_atom_back")
     if edits:
         effect = load.counterfactuals(run).what_if(labels=labels)
-        st.html(receipt_html.what_if(f"{edits.words(run)}:"))
+        st.html(what_if_html.sentence(f"{edits.words(run)}:"))
         show_effect(run, effect)
     else:
         st.caption("Nothing is saved: choose a label, and see what becomes of all others.")

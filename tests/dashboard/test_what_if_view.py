@@ -117,6 +117,7 @@ def test_the_blast_radius_of_a_basis_image(open_view: Open, run: Run, world: Cou
     assert f"Newly flipped: {of.deciding.arises}" in text
     assert "needed=1" in text
     assert "What would change without it" in text
+    assert "<script>alert" not in text
     listed = text_of(open_view("flips", run="tiny", basis=str(k), needed="1"))
     assert f"<strong>{len(of.keys)}</strong> flip" in listed
     assert f"that would fall without basis image {k}" in listed
@@ -135,11 +136,15 @@ def test_another_label_of_a_basis_image(open_view: Open, run: Run, world: Counte
     assert dict(app.query_params) == {"run": "tiny", "basis": "2"}
 
 
+def test_a_basis_image_that_does_not_exist_needs_no_flips(open_view: Open):
+    text = text_of(open_view("flips", run="tiny", needed="1", basis="999"))
+    assert "No flip is like this" in text
+
+
 @pytest.mark.parametrize(
     "address",
     [
         {"needed": "1"},
-        {"needed": "1", "basis": "999"},
         {"flip": "0-0", "without": "999", "relabel": "999-0-yes,0-99-no"},
     ],
     ids=str,
