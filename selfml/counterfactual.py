@@ -26,6 +26,8 @@ from selfml.effects import Effect, FlipIndex, Scores
 from selfml.flips import Evidence, EvidenceModel
 from selfml.run import Run
 
+ROWS_AT_ONCE = 2048  # what is worked out at once stays in the processor's cache
+
 
 @dataclass(frozen=True)
 class Counterfactuals:
@@ -125,28 +127,49 @@ class Counterfactuals:
         changed = self._relabelled(labels)
         atoms = sorted({*out, *(k for k, _ in labels)})
         found = [self.images_of(k) for k in atoms]
-        rows = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int32)
+        rows = np.zeros(0, np.int32)
+        if found:
+            rows = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
         touched = range(len(self.model.prior)) if out else sorted({j for _, j in labels})
         columns = np.array(touched, np.int64)
         model = _of_attributes(self.model, columns)
+        now = flips.basis_values(self.basis_labels[:, columns], model.prior)
+        then = flips.basis_values(changed[:, columns], model.prior)
+        shape = (len(rows), len(columns))
+        effect = Effect(
+            rows, columns, np.empty(shape, np.int8), Scores.empty(shape), Scores.empty(shape),
+            self.mode,
+        )  # fmt: skip
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            self._fill(effect, part, model, out, (now, then))
+        return effect
+
+    def _fill(
+        self,
+        effect: Effect,
+        part: slice,
+        model: EvidenceModel,
+        out: list[int],
+        values: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        """Work out some rows of an effect; ``values`` are Y_B as it is and as supposed."""
+        rows, columns = effect.image_index[part], effect.attribute_index
         mixed = self.mixed[rows].astype(np.float64)
-        labels_now = flips.basis_values(self.basis_labels[:, columns], model.prior)
-        scores = flips.label_scores(mixed, labels_now)
-        given = np.asarray(self.labels_given[rows])[:, columns]
-        before = flips.evidence(
-            model,
-            scores,
-            given,
-            self.category_index[rows],
-            np.asarray(self.classifier[rows])[:, columns],
-            np.asarray(self.residual[rows])[:, columns],
+        scores = flips.label_scores(mixed, values[0])
+        given, classifier, residual = (
+            np.asarray(array[rows])[:, columns]
+            for array in (self.labels_given, self.classifier, self.residual)
         )
-        values = flips.basis_values(changed[:, columns], model.prior)
+        terms = flips.evidence(
+            model, scores, given, self.category_index[rows], classifier, residual
+        )
         left = _taken_out(mixed, out)
-        new_scores = flips.label_scores(left, values)
-        new_scores[left.sum(axis=1).A1 == 0] = model.prior
-        after = _with_scores(before, model, new_scores)
-        return Effect(rows, columns, given, _scores(before, scores), after, self.mode)
+        supposed = flips.label_scores(left, values[1])
+        supposed[np.asarray(left.sum(axis=1)).ravel() == 0] = model.prior
+        effect.given[part] = given
+        effect.before.put(part, scores, terms)
+        effect.after.put(part, supposed, _with_scores(terms, model, supposed))
 
     def _relabelled(self, labels: Mapping[tuple[int, int], int]) -> np.ndarray:
         """(K, L) basis labels with these changed."""
@@ -193,17 +216,12 @@ def _taken_out(mixed: sparse.csr_matrix, out: list[int]) -> sparse.csr_matrix:
     return sparse.csr_matrix((data, mixed.indices, mixed.indptr), shape=mixed.shape)
 
 
-def _scores(terms: Evidence, scores: np.ndarray) -> Scores:
-    return Scores(scores, terms.score, terms.strict_score)
-
-
-def _with_scores(terms: Evidence, model: EvidenceModel, scores: np.ndarray) -> Scores:
+def _with_scores(terms: Evidence, model: EvidenceModel, scores: np.ndarray) -> Evidence:
     """The same evidence with other label scores."""
     basis = flips.basis_logit(scores, model.prior, model.smoothing)
-    other = replace(
+    return replace(
         terms, basis=model.basis_weight * basis, strict_basis=model.strict_basis_weight * basis
     )
-    return _scores(other, scores)
 
 
 def read_counterfactuals(run: Run) -> Counterfactuals:

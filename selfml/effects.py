@@ -22,6 +22,17 @@ class Scores:
     score: np.ndarray
     strict_score: np.ndarray
 
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> Scores:
+        """To be filled by :meth:`put`."""
+        return cls(np.empty(shape), np.empty(shape), np.empty(shape))
+
+    def put(self, rows: slice, label_score: np.ndarray, terms: flips.Evidence) -> None:
+        """Set some rows."""
+        self.label_score[rows] = label_score
+        self.score[rows] = terms.score
+        self.strict_score[rows] = terms.strict_score
+
     def deciding(self, mode: str) -> np.ndarray:
         """Log-odds by ``full`` or ``strict`` evidence."""
         return self.score if mode == "full" else self.strict_score

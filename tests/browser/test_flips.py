@@ -125,7 +125,7 @@ def test_taking_a_basis_image_out(open_view: Open, browser_runs: Path):
     page.get_by_role("combobox", name="Basis image").click()
     page.get_by_role("option", name=re.compile(rf"^{k} · ")).click()
     settled(page)
-    page.get_by_text("Taken out", exact=True).click()
+    page.get_by_text("Taken out", exact=True).first.click()
     page.wait_for_url(f"**without={k}*")
     sentence = page.locator("[data-testid=what-if]")
     expected = f"Without basis image {k}, this change would not stand."
