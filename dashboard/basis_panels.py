@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, receipt_html, state
+from dashboard import components, load, media, receipt_html, state, what_if_html, what_if_panels
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
@@ -36,8 +36,9 @@ def show_atom(run: Run, basis_index: int) -> None:
     url = media.image_url(run, int(atom["image_index"]))
     st.html(receipt_html.CSS + _head(atom, labels, url))
     _leaning(run, atom)
-    if run.has("flips"):
-        _flips(run, basis_index)
+    if run.has("flips", "terms_classifier", "terms_residual", "labels_given"):
+        _blast_radius(run, basis_index)
+        what_if_panels.show_for_atom(run, basis_index)
 
 
 def _head(atom: pd.Series, labels: pd.DataFrame, url: str) -> str:
@@ -75,24 +76,53 @@ def _leaning(run: Run, atom: pd.Series) -> None:
     components.image_strip(run, top["image_index"], captions, hrefs, 128, badges)
 
 
-def _flips(run: Run, basis_index: int) -> None:
+def _blast_radius(run: Run, basis_index: int) -> None:
     st.subheader("Flips that lean on it", anchor=False)
-    counts = load.frame(run, frames.flips_by_attribute, basis_index)
-    if counts.empty:
+    of = load.blast_radius(run, basis_index)
+    if not of.n_flips:
         st.caption("No label of the images that lean on it was changed.")
         return
-    total = int(counts["n_flips"].sum())
-    st.page_link(
+    components.metric_row(
+        [
+            ("Images", f"{of.n_images:,}", "With a coefficient above zero on it"),
+            ("Flips", f"{of.n_flips:,}", "Labels of these images that were changed"),
+            ("Would fall", f"{of.deciding.falls:,}",
+             "Flips that would not be, were this basis image not there and its share spread "
+             f"over the others; by the basis images alone: {of.strict.falls:,}"),
+            ("Newly flipped", f"{of.deciding.arises:,}",
+             "Labels that stand as given only because of it; by the basis images alone: "
+             f"{of.strict.arises:,}"),
+        ]
+    )  # fmt: skip
+    row = st.container(horizontal=True)
+    row.page_link(
         "views/flips.py",
-        label=f"See all {total:,} flips of images that lean on it",
+        label=f"See all {of.n_flips:,} flips of images that lean on it",
         icon=":material/swap_horiz:",
         query_params=state.query_for(basis=basis_index),
     )
-    hrefs = [
-        state.link("flips", basis=basis_index, attribute=int(j)) for j in counts["attribute_index"]
-    ]
-    st.html(receipt_html.link_table(counts["attribute"], counts["n_flips"], hrefs))
-    components.download_csv(counts, f"flips-of-basis-image-{basis_index}")
+    if of.keys:
+        row.page_link(
+            "views/flips.py",
+            label=f"See the {len(of.keys):,} that would fall without it",
+            icon=":material/link_off:",
+            query_params=state.query_for(basis=basis_index, needed=True),
+        )
+    _by_attribute(of.by_attribute, basis_index)
+    if len(of.changes):
+        st.subheader("What would change without it", anchor=False)
+        what_if_panels.show_changes(run, of.changes)
+        components.download_csv(of.changes, f"changes-without-basis-image-{basis_index}")
+
+
+def _by_attribute(frame: pd.DataFrame, basis_index: int) -> None:
+    every, falling = (
+        [state.link("flips", basis=basis_index, attribute=int(j), needed=needed)
+         for j in frame["attribute_index"]]
+        for needed in (False, True)
+    )  # fmt: skip
+    st.html(what_if_html.blast_table(frame, every, falling))
+    components.download_csv(frame, f"flips-of-basis-image-{basis_index}")
 
 
 def show_worst(run: Run, category: str | None) -> None:

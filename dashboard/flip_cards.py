@@ -44,7 +44,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} ({100 * part / whole:.0f} %)" if whole else "0"
 
 
-def counts_line(counts: dict[str, int], basis: int | None = None) -> str:
+def counts_line(counts: dict[str, int], basis: int | None = None, needed: bool = False) -> str:
     """How many flips, and of what kind, in one line of HTML."""
     n, known = counts["n"], counts["right"] + counts["wrong"]
     parts = [f"<span><strong>{n:,}</strong> flip{'' if n == 1 else 's'}</span>"]
@@ -59,7 +59,8 @@ def counts_line(counts: dict[str, int], basis: int | None = None) -> str:
     if known:
         parts.append(f"<span>right where verified: {_share(counts['right'], known)}</span>")
     if basis is not None:
-        parts.append(f"<span>of images that lean on basis image {basis}</span>")
+        which = "that would fall without" if needed else "of images that lean on"
+        parts.append(f"<span>{which} basis image {basis}</span>")
     return f'<div class="fc-line" data-testid="flip-counts">{"".join(parts)}</div>'
 
 

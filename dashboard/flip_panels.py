@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, receipt_html, state
+from dashboard import components, load, media, receipt_html, state, what_if_panels
 from dashboard.figures import flips as figures
 from dashboard.frames import flips as frames
 from dashboard.frames import receipt as receipts
@@ -18,7 +18,7 @@ from selfml.run import Run
 
 FILTERS = (
     "attribute", "category", "split", "direction", "agreement", "auto", "truth",
-    "min_confidence", "sort", "page", "basis",
+    "min_confidence", "sort", "page", "basis", "needed",
 )  # fmt: skip
 
 MAX_ROWS = 200_000  # of a downloaded list; more than a spreadsheet is good for
@@ -42,8 +42,17 @@ def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
         truth=selection.truth,
         min_confidence=selection.min_confidence,
         basis=selection.basis,
+        keys=_needing(run, selection),
         sort=selection.sort if selection.sort in frames.SORTS else "confidence",
     )
+
+
+def _needing(run: Run, selection: Selection) -> tuple[int, ...] | None:
+    """The flips that would fall without the basis image of the address, where it asks for them."""
+    k = selection.basis
+    if not selection.needed or k is None or k >= int(run.info["n_atoms"]):
+        return None
+    return load.blast_radius(run, k).keys
 
 
 def show_receipt(run: Run, selection: Selection, image_index: int, attribute_index: int) -> None:
@@ -71,6 +80,8 @@ def show_receipt(run: Run, selection: Selection, image_index: int, attribute_ind
         query_params=state.query_for(**filters(selection), image=image_index),
     )
     _basis_images(run, of, verdict, atoms)
+    if len(atoms):
+        what_if_panels.show_for_flip(run, of, verdict, atoms)
     _evidence(of, verdict)
     _in_figures(of, atoms)
 
@@ -84,7 +95,7 @@ def _navigation(run: Run, selection: Selection, flip: pd.Series | None) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     row.button(
         "All flips", icon=":material/arrow_back:", key="receipt_back",
-        on_click=state.update, kwargs={"flip": "", "image": None},
+        on_click=state.update, kwargs={"flip": "", "image": None, **state.edits_as_text()},
     )  # fmt: skip
     for label, icon, key in (
         ("Previous", ":material/chevron_left:", before),
@@ -93,7 +104,7 @@ def _navigation(run: Run, selection: Selection, flip: pd.Series | None) -> None:
         to = "" if key is None else f"{key[0]}-{key[1]}"
         row.button(
             label, icon=icon, disabled=key is None, key=f"receipt_{label}",
-            on_click=state.update, kwargs={"flip": to},
+            on_click=state.update, kwargs={"flip": to, **state.edits_as_text()},
         )  # fmt: skip
 
 
@@ -114,11 +125,12 @@ def _basis_images(run: Run, of: Receipt, verdict: receipts.Verdict, atoms: pd.Da
         return
     hrefs = [state.link("basis", basis=int(k)) for k in atoms["basis_index"]]
     urls = media.image_urls(run, atoms["image_index"].tolist())
+    edits = what_if_panels.Edits.of(run).on_cards(of.attribute_index)
     total = f"{100 * of.label_score:.0f} % of it has the attribute"
     if (atoms["label"] < 0).any():
         total = f"{total}, an unknown label counted as {100 * of.prior:.0f} %"
     st.html(
-        receipt_html.strip(atoms, verdict, urls, hrefs)
+        receipt_html.strip(atoms, verdict, urls, hrefs, edits)
         + receipt_html.share_bar(atoms)
         + f'<div class="rc-meta">{escape(total)} (label score {of.label_score:.4f}; '
         f"among all verified images {100 * of.prior:.0f} %)</div>"

@@ -13,8 +13,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.frames import what_if
 from dashboard.settings import DEMO_NAME, run_folders
 from dashboard.state import Selection
+from selfml.counterfactual import Counterfactuals, read_counterfactuals
 from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
 
@@ -129,3 +131,17 @@ def table(run: Run, name: str, columns: Sequence[str] | None = None) -> pd.DataF
 def evidence_model(run: Run) -> EvidenceModel:
     """The evidence model of the run, read once."""
     return frame(run, read_evidence_model)
+
+
+def counterfactuals(run: Run) -> Counterfactuals:
+    """What answers any question about another basis, read once."""
+    return frame(run, read_counterfactuals)
+
+
+def _blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
+    return what_if.blast_radius(run, counterfactuals(run), basis_index)
+
+
+def blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
+    """What leans on a basis image and what would change without it, worked out once."""
+    return frame(run, _blast_radius, basis_index)

@@ -5,7 +5,7 @@ Pure: frames in, escaped text out. Colours stand beside a word and a sign, never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -45,6 +45,7 @@ CSS = f"""
 .rc-card b{{font-size:1rem;font-variant-numeric:tabular-nums}}
 .rc-card .rc-x{{margin-top:2px;font-size:.76rem}}
 .rc-card .rc-falls{{font-weight:700;color:{WRONG}}}
+.rc-card .rc-edit{{font-weight:700;border-left:3px solid {TO_1};padding-left:6px}}
 .rc-bar{{display:flex;height:26px;border-radius:6px;overflow:hidden;margin:6px 0 4px;gap:2px}}
 .rc-bar span{{background:var(--c);color:#fff;font-size:.76rem;font-weight:700;line-height:26px;
  text-align:center;min-width:2px;overflow:hidden}}
@@ -120,27 +121,42 @@ def head(
     )
 
 
-def _card(row: object, url: str, href: str, of: Verdict) -> str:
+def _card(row: object, url: str, href: str, of: Verdict, edit: str) -> str:
     what = "change" if of.flipped else "label"
     mark = "" if row.label >= 0 else f" (counts as {row.value:.2f})"
+    without = f"without it {row.score_without:+.2f}"
     note = (
-        f'<div class="rc-x">✓ without it the {what} stands</div>'
+        f'<div class="rc-x">✓ {without}, the {what} stands</div>'
         if row.stands
-        else f'<div class="rc-x rc-falls">✕ without it the {what} would not stand</div>'
+        else f'<div class="rc-x rc-falls">✕ {without}, the {what} would not stand</div>'
     )
     alt = f"Basis image {row.basis_index}, {LABEL_WORDS[row.label]}"
+    supposed = f'<div class="rc-x rc-edit">supposed: {escape(edit)}</div>' if edit else ""
     return (
         f'<figure class="rc-card"><a href="{escape(href)}" target="_self">'
         f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy"></a>'
         f"<b>c = {row.coefficient:.2f}</b> {label_chip(row.label)}"
-        f"<div>adds {row.contribution:.2f}{escape(mark)}</div>{note}</figure>"
+        f"<div>adds {row.contribution:.2f}{escape(mark)}</div>{note}{supposed}</figure>"
     )
 
 
-def strip(atoms: pd.DataFrame, of: Verdict, urls: Sequence[str], hrefs: Sequence[str]) -> str:
-    """The basis images with their share, verified label, and what their absence would change."""
+def strip(
+    atoms: pd.DataFrame,
+    of: Verdict,
+    urls: Sequence[str],
+    hrefs: Sequence[str],
+    edits: Mapping[int, str] | None = None,
+) -> str:
+    """The basis images with their share, verified label, and what their absence would change.
+
+    Parameters
+    ----------
+    edits : mapping of basis_index to str, optional
+        What is supposed of some of them, in words.
+    """
+    edits = edits or {}
     cards = (
-        _card(row, url, href, of)
+        _card(row, url, href, of, edits.get(row.basis_index, ""))
         for row, url, href in zip(atoms.itertuples(), urls, hrefs, strict=True)
     )
     return f'<div class="rc-strip">{"".join(cards)}</div>'
@@ -234,18 +250,4 @@ def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequen
         f"{int(labels['flipped'].sum())} of {len(labels)} labels changed</div>"
         f'<div class="rc-scroll"><table class="rc-sum" data-testid="image-labels">'
         f"<thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div></div></div>"
-    )
-
-
-def link_table(names: Sequence[str], counts: Sequence[int], hrefs: Sequence[str]) -> str:
-    """Flips by attribute; each name leads to its flips."""
-    rows = "".join(
-        f'<tr><td><a href="{escape(href)}" target="_self">{escape(name)}</a></td>'
-        f"<td>{count:,}</td></tr>"
-        for name, count, href in zip(names, counts, hrefs, strict=True)
-    )
-    return (
-        '<div class="rc-scroll rc-narrow"><table class="rc-sum"><thead><tr>'
-        '<th scope="col">Attribute</th><th scope="col">Flips</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
     )

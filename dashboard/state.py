@@ -7,7 +7,7 @@ touches ``st.query_params``; session state holds nothing but what widgets need.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "agreement": ("all", "agree", "disagree"),
     "truth": ("all", "right", "wrong", "unknown"),
 }
+LABELS = {"yes": 1, "no": 0, "unknown": -1}
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class Selection:
         image_index, basis_index.
     flip : str
         ``<image_index>-<attribute_index>``; empty: none.
+    needed : bool
+        With ``basis``: only the flips that would fall without that basis image.
+    without : str
+        What if: the basis images taken out, ``<basis_index>,...``; empty: none.
+    relabel : str
+        What if: labels of basis images that are changed, in ``LABELS``:
+        ``<basis_index>-<attribute_index>-yes,...``; empty: none.
     """
 
     run: str = ""
@@ -75,6 +83,27 @@ class Selection:
     image: int | None = None
     flip: str = ""
     basis: int | None = None
+    needed: bool = False
+    without: str = ""
+    relabel: str = ""
+
+    @property
+    def taken_out(self) -> tuple[int, ...]:
+        """The basis_index of ``without``, ascending."""
+        found = {_index(part) for part in self.without.split(",")}
+        return tuple(sorted(k for k in found if k is not None))
+
+    @property
+    def relabelled(self) -> dict[tuple[int, int], int]:
+        """(basis_index, attribute_index) of ``relabel`` to 1, 0 or -1 for unknown."""
+        found = {}
+        for part in self.relabel.split(","):
+            k, _, rest = part.partition("-")
+            j, _, word = rest.partition("-")
+            key = (_index(k), _index(j))
+            if None not in key and word in LABELS:
+                found[key] = LABELS[word]
+        return dict(sorted(found.items()))
 
     @property
     def flip_key(self) -> tuple[int, int] | None:
@@ -90,7 +119,7 @@ class Selection:
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
-_KEEPS_PAGE = {"page", "image", "flip", "basis"}
+_KEEPS_PAGE = {"page", "image", "flip", "basis", "without", "relabel"}
 
 
 def _as_text(value: Any) -> str:
@@ -117,6 +146,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "basis": _index,
     "page": lambda text: max(_index(text) or 1, 1),
     "auto": lambda text: text == "1",
+    "needed": lambda text: text == "1",
     "min_confidence": _fraction,
 }
 
@@ -130,7 +160,17 @@ def parse(query: dict[str, str]) -> Selection:
             continue
         known[name] = _PARSERS.get(name, str)(text)
     chosen = Selection(**known)
-    return chosen if chosen.flip_key else replace(chosen, flip="")
+    edits = edits_as_text(chosen.taken_out, chosen.relabelled)
+    return replace(chosen, flip=chosen.flip if chosen.flip_key else "", **edits)
+
+
+def edits_as_text(
+    taken_out: Iterable[int] = (), labels: Mapping[tuple[int, int], int] | None = None
+) -> dict[str, str]:
+    """The fields ``without`` and ``relabel`` of these edits; both empty where there are none."""
+    words = {label: word for word, label in LABELS.items()}
+    relabel = [f"{k}-{j}-{words[label]}" for (k, j), label in sorted((labels or {}).items())]
+    return {"without": ",".join(map(str, sorted(set(taken_out)))), "relabel": ",".join(relabel)}
 
 
 def read() -> Selection:

@@ -17,6 +17,7 @@ A label is flipped where the sign of the score contradicts it; unknown labels ar
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -238,3 +239,14 @@ def flips_frame(
 def read_evidence_model(run: Run) -> EvidenceModel:
     """The evidence model of a run."""
     return EvidenceModel.from_json(run.text("evidence.json"))
+
+
+def deciding_mode(run: Run) -> str:
+    """``full`` or ``strict``: the evidence that makes the flips of a run (``flips.mode``).
+
+    Read from ``config.toml`` without the checks of :mod:`selfml.config`, so that a run of an
+    older release answers too; ``full`` where it does not say.
+    """
+    if not (run.path / "config.toml").exists():
+        return "full"
+    return tomllib.loads(run.text("config.toml")).get("flips", {}).get("mode", "full")

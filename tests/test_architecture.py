@@ -24,6 +24,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
             *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.effects", "selfml.counterfactual"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),
@@ -47,7 +48,8 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         2: (
             *("dashboard.load", "dashboard.media", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
-            *("dashboard.attribute_panels", "dashboard.basis_panels"),
+            *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),
+            *("dashboard.what_if_html",),
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

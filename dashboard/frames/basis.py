@@ -66,17 +66,6 @@ def leaning(run: Run, basis_index: int, limit: int = 24) -> pd.DataFrame:
     return ask(sql, [paths[0], int(basis_index), int(limit), paths[1]])
 
 
-def flips_by_attribute(run: Run, basis_index: int) -> pd.DataFrame:
-    """attribute_index, attribute, n_flips among the images that lean on an atom."""
-    sql = """
-        SELECT attribute_index, count(*)::BIGINT AS n_flips FROM read_parquet(?)
-        WHERE image_index IN (SELECT image_index FROM read_parquet(?) WHERE basis_index = ?)
-        GROUP BY 1 ORDER BY 2 DESC, 1
-    """
-    paths = [str(run.table_path(name)) for name in ("flips", "coefficients")]
-    return with_names(run, ask(sql, [*paths, int(basis_index)]))
-
-
 def labels_of(run: Run, basis_index: int) -> pd.DataFrame:
     """attribute_index, attribute, label (-1 unknown) of one atom, yes first, then no."""
     label = np.array(run.array("basis_labels")[int(basis_index)])

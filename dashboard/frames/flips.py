@@ -61,6 +61,8 @@ class FlipQuery:
         Flips of images that lean on this ``basis_index``.
     image : int, optional
         ``image_index``.
+    keys : tuple of int, optional
+        Only these flips, as ``image_index * L + attribute_index``.
     sort : str
         A key of ``SORTS``.
     """
@@ -75,6 +77,7 @@ class FlipQuery:
     min_confidence: float = 0.0
     basis: int | None = None
     image: int | None = None
+    keys: tuple[int, ...] | None = None
     sort: str = "confidence"
 
 
@@ -107,6 +110,10 @@ def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
         leaning = "SELECT image_index FROM read_parquet(?) WHERE basis_index = ?"
         path = str(run.table_path("coefficients"))
         parts.append((f"f.image_index IN ({leaning})", [path, query.basis]))
+    if query.keys is not None:
+        key = "f.image_index::BIGINT * ? + f.attribute_index"
+        chosen = f"{key} IN (SELECT unnest(?::BIGINT[]))"
+        parts.append((chosen, [len(run.attributes), list(query.keys)]))
     for name in ("category", "split"):
         if getattr(query, name) is not None:
             parts.append((f"i.{name} = ?", [getattr(query, name)]))

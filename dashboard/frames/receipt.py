@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.frames.flips import with_names
-from selfml.flips import STRICT_TERMS, TERMS, sigmoid
+from selfml.flips import STRICT_TERMS, TERMS, deciding_mode, sigmoid
 from selfml.receipts import Receipt, without_atom
 from selfml.run import Run
 
@@ -71,8 +71,8 @@ def verdict(run: Run, receipt: Receipt, flip: pd.Series | None) -> Verdict:
     """What became of a label, from its stored flip or, where it was kept, from the arrays."""
     i, j = receipt.image_index, receipt.attribute_index
     stored = int(run.array("labels_corrected")[i, j]) if flip is None else int(flip["corrected"])
-    corrected = stored if stored >= 0 else int(receipt.score > 0)
-    mode = "full" if (receipt.score > 0) == (corrected == 1) else "strict"
+    mode = deciding_mode(run)
+    corrected = stored if stored >= 0 else int(deciding_score(receipt, mode) > 0)
     chance = float(sigmoid(np.abs(deciding_score(receipt, mode))))
     return Verdict(
         given=receipt.given,

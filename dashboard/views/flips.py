@@ -76,7 +76,7 @@ def show_list(run: Run) -> None:
     choose(run)
     query = flip_panels.query_of(run, now)
     counts = load.frame(run, frames.flips_summary, query)
-    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis))
+    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed))
     if not counts["n"]:
         nothing(run)
         return

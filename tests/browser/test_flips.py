@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,6 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dashboard.frames.flips import FlipQuery, flips_page
+from dashboard.frames.what_if import counts
+from selfml.counterfactual import read_counterfactuals
+from selfml.receipts import receipt, without_atom
 from selfml.run import Run
 from tests.browser.conftest import settled
 
@@ -71,13 +75,13 @@ def test_a_receipt_reopens_from_its_address(open_view: Open, browser_runs: Path)
 
 def test_filters_change_the_address_and_reopen_equal(open_view: Open):
     page = open_view("flips", "run=tiny")
-    counts = page.locator("[data-testid=flip-counts] strong")
-    before = counts.inner_text()
+    total = page.locator("[data-testid=flip-counts] strong")
+    before = total.inner_text()
     page.get_by_text("Taken off", exact=True).first.click()
     page.wait_for_url("**direction=to_0**")
-    sync_api.expect(counts).not_to_have_text(before)
+    sync_api.expect(total).not_to_have_text(before)
     settled(page)  # the count comes before the cards
-    after, cards = counts.inner_text(), page.locator(".fc-card b").all_inner_texts()
+    after, cards = total.inner_text(), page.locator(".fc-card b").all_inner_texts()
     address = page.url
     again = open_view("flips", urlsplit(address).query)
     sync_api.expect(again.locator("[data-testid=flip-counts] strong")).to_have_text(after)
@@ -111,3 +115,41 @@ def test_a_receipt_fits_a_phone(page: sync_api.Page, open_view: Open, scheme: st
     open_view("flips", "run=tiny&flip=0-0")
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_taking_a_basis_image_out(open_view: Open, browser_runs: Path):
+    """The numbers shown are those of the receipt without it, and the address reopens them."""
+    run = Run(browser_runs / "tiny")
+    i, j, k = fragile(run)
+    page = open_view("flips", f"run=tiny&flip={i}-{j}")
+    page.get_by_role("combobox", name="Basis image").click()
+    page.get_by_role("option", name=re.compile(rf"^{k} · ")).click()
+    settled(page)
+    page.get_by_text("Taken out", exact=True).first.click()
+    page.wait_for_url(f"**without={k}*")
+    sentence = page.locator("[data-testid=what-if]")
+    expected = f"Without basis image {k}, this change would not stand."
+    sync_api.expect(sentence).to_have_text(expected, timeout=30_000)
+    one = without_atom(receipt(run, i, j), k)
+    after = [one.label_score, one.score, one.strict_score]
+    assert shown(page, "what-if-scores") == pytest.approx(after, abs=5.1e-5)
+    effect = read_counterfactuals(run).what_if([k])
+    words = f"{counts(effect, effect.mode, (i, j)).words(other=True)}."
+    others = page.locator("[data-testid=what-if-others]")
+    sync_api.expect(others).to_contain_text(words)
+    page.reload()
+    sync_api.expect(sentence).to_have_text(expected, timeout=30_000)
+    settled(page)
+    page.get_by_role("button", name="Put everything back").click()
+    sync_api.expect(sentence).to_have_count(0)
+    assert query_of(page) == {"run": ["tiny"], "flip": [f"{i}-{j}"]}
+
+
+def fragile(run: Run) -> tuple[int, int, int]:
+    """image_index, attribute_index and basis_index of a flip that falls without that atom."""
+    for row in flips_page(run, FlipQuery(), 1, 1000).itertuples():
+        of = receipt(run, row.image_index, row.attribute_index)
+        for k in of.atoms["basis_index"]:
+            if (without_atom(of, k).score > 0) != (row.corrected == 1):
+                return int(row.image_index), int(row.attribute_index), int(k)
+    raise AssertionError("no flip of the run falls")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,7 +156,12 @@ def test_what_outweighs_the_basis_images_is_named(run, flips, classifier, residu
     assert ("category" in set(receipts.terms_frame(of, "strict")["term"])) == category
 
 
-def test_a_flip_that_strict_evidence_decided_says_so(run: Run, flips: pd.DataFrame):
+def test_a_flip_that_strict_evidence_decided_says_so(
+    tiny_run: Path, flips: pd.DataFrame, tmp_path: Path
+):
+    shutil.copytree(tiny_run, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "config.toml").write_text('[flips]\nmode = "strict"\n')
+    run = Run(tmp_path)
     flip = flips[~flips["strict_agrees"]].iloc[0].copy()
     flip["corrected"] = flip["given"]  # what full evidence wants is not what was stored
     of = receipt(run, flip["image_index"], flip["attribute_index"])

@@ -11,7 +11,7 @@ FULL = Selection(
     run="my run/ä&?", map="umap", color="changed", area="1,2;3,4;5,6", attribute=0,
     category="<b>", direction="to_0", agreement="disagree", auto=True, truth="wrong",
     min_confidence=0.75, sort="hull", page=3, image=0, flip="12-3", basis=7, split="clean_test",
-    part="flips",
+    part="flips", needed=True, without="3,12", relabel="3-0-no,7-1-unknown,7-2-yes",
 )  # fmt: skip
 
 
@@ -38,6 +38,9 @@ def test_defaults_are_left_out():
         {"flip": "1-2-3"},
         {"flip": "1"},
         {"auto": "yes"},
+        {"needed": "yes"},
+        {"without": "all"},
+        {"relabel": "1-1-maybe"},
         {"who": "me"},
         {"image": "٣٣٣٣٣٣٣٣٣٣٣"},
     ],
@@ -54,6 +57,17 @@ def test_confidence_is_kept_within_its_range():
 def test_flip_key():
     assert Selection(flip="12-3").flip_key == (12, 3)
     assert Selection().flip_key is None
+
+
+def test_edits_survive_the_address_in_order_and_without_nonsense():
+    assert FULL.taken_out == (3, 12)
+    assert FULL.relabelled == {(3, 0): 0, (7, 1): -1, (7, 2): 1}
+    assert state.edits_as_text((12, 3, 3), FULL.relabelled) == {
+        "without": FULL.without,
+        "relabel": FULL.relabel,
+    }
+    parsed = state.parse({"without": "12,x,-1,,3,12", "relabel": "7-2-no,7-2-yes,7-1,a-b-c,1-2-3"})
+    assert (parsed.without, parsed.relabel) == ("3,12", "7-2-yes")
 
 
 def test_links_carry_the_fields_and_nothing_else():
