@@ -86,7 +86,10 @@ results: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'
 	@test -f $(CATALOGUE)/labels.csv || { rm -rf $(CATALOGUE); $(BIN)/selfml synth $(CATALOGUE) \
 	  --images 12000 --size-px 128 --seed 7 --clean-fraction 0.1 --extra-test 1000; }
-	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --methods all --out $(BENCH)/photos
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --out $(BENCH)/photos
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --seeds 1 --methods \
+	  self_ml_no_category,self_ml_atoms_no_category,self_ml_sequential,self_ml_strict,self_ml_paper \
+	  --out $(BENCH)/photos
 	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --set head.category=true --budgets 500 \
 	  --methods baseline_0,baseline_1,clean_only,label_cleaner,cleanlab,knn,proto_attend,self_ml,oracle \
 	  --out $(BENCH)/photos-category

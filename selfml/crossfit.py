@@ -17,6 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 ROWS_AT_ONCE = 4096
+# Scores are rounded: what the threads of a product leave in the last bits would else now and then
+# turn over a bit of float32, and Adam makes that large.
+DECIMALS = 5
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
@@ -85,7 +88,7 @@ def leave_one_out_scores(
         scores[rows] = (x[rows].astype(np.float64) @ anchors.T / scale + 1.0) @ weights
     for columns, fit, _, left_out in solved:
         scores[np.ix_(clean_rows[fit.rows], columns)] = left_out
-    return CrossFit(scores=scores, penalty=best)
+    return CrossFit(scores=np.round(scores, DECIMALS), penalty=best)
 
 
 class _Ridge:

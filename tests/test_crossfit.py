@@ -44,7 +44,7 @@ def test_equals_refits_without_the_row(penalty):
         for i, image in enumerate(clean):
             rest = known[known != i]
             expected = refit(features, labels[:, j], clean, rest, ridge, image) if len(rest) else 0
-            assert fit.scores[image, j] == pytest.approx(expected, abs=1e-6)
+            assert fit.scores[image, j] == pytest.approx(expected, abs=1e-5)  # rounded
 
 
 def test_other_images_get_the_fit_on_all():
@@ -54,7 +54,7 @@ def test_other_images_get_the_fit_on_all():
         for j in range(L):
             known = np.flatnonzero(labels[:, j] >= 0)
             expected = refit(features, labels[:, j], clean, known, 1e-2 * len(known), image)
-            assert fit.scores[image, j] == pytest.approx(expected, abs=1e-6)
+            assert fit.scores[image, j] == pytest.approx(expected, abs=1e-5)  # rounded
 
 
 def test_an_image_does_not_hear_its_own_label():
