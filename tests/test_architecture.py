@@ -23,6 +23,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
+            "selfml.intervals",
             *("selfml.explanation_metrics", "selfml.receipts"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
@@ -48,6 +49,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.load", "dashboard.media", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
             *("dashboard.attribute_panels", "dashboard.basis_panels"),
+            "dashboard.compare_panels",
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),
