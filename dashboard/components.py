@@ -145,6 +145,23 @@ def pager(total: int, page_size: int, *, noun: str = "images") -> tuple[int, int
     return start, stop
 
 
+def pick(name: str, label: str, options: dict[str, str]) -> str:
+    """One of a few, as a row of buttons that the address remembers; returns the key chosen.
+
+    Parameters
+    ----------
+    name : str
+        A field of ``state.Selection``.
+    options : dict of str
+        Key in the address -> words; an address with another key means the first one.
+    """
+    st.segmented_control(
+        label, list(options), format_func=options.get, required=True, **state.bind(name, options)
+    )
+    chosen = getattr(state.read(), name)
+    return chosen if chosen in options else next(iter(options))
+
+
 def metric_row(items: Sequence[tuple[Any, ...]]) -> None:
     """Figures in a row that wraps: ``(label, value)``, then optionally help and delta."""
     row = st.container(horizontal=True, gap="small")

@@ -17,6 +17,7 @@ import streamlit as st
 VIEWS = ("overview", "map", "basis", "attributes", "flips")
 CHOICES: dict[str, tuple[str, ...]] = {
     "map": ("tsne", "umap"),
+    "baseline": ("baseline_1", "baseline_0"),
     "direction": ("all", "to_1", "to_0"),
     "agreement": ("all", "agree", "disagree"),
     "truth": ("all", "right", "wrong", "unknown"),
@@ -55,6 +56,12 @@ class Selection:
         image_index, basis_index.
     flip : str
         ``<image_index>-<attribute_index>``; empty: none.
+    other : str
+        Folder name of a second run to compare with; empty: none.
+    baseline : str
+        What gains are measured over.
+    measure : str
+        Which figure a view with several shows; empty: its first.
     """
 
     run: str = ""
@@ -75,6 +82,9 @@ class Selection:
     image: int | None = None
     flip: str = ""
     basis: int | None = None
+    other: str = ""
+    baseline: str = "baseline_1"
+    measure: str = ""
 
     @property
     def flip_key(self) -> tuple[int, int] | None:

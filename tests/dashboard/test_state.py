@@ -11,7 +11,7 @@ FULL = Selection(
     run="my run/ä&?", map="umap", color="changed", area="1,2;3,4;5,6", attribute=0,
     category="<b>", direction="to_0", agreement="disagree", auto=True, truth="wrong",
     min_confidence=0.75, sort="hull", page=3, image=0, flip="12-3", basis=7, split="clean_test",
-    part="flips",
+    part="flips", other="another run", baseline="baseline_0", measure="ap",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def test_defaults_are_left_out():
         {"min_confidence": "nan"},
         {"direction": "sideways"},
         {"map": "pca"},
+        {"baseline": "baseline_2"},
         {"flip": "1-2-3"},
         {"flip": "1"},
         {"auto": "yes"},
