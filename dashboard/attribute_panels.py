@@ -90,7 +90,7 @@ def _signed(points: float) -> str:
 
 
 def _examples(run: Run, attribute_index: int) -> None:
-    st.subheader("The surest changes", anchor=False)
+    st.header("The surest changes", anchor=False)
     query = flip_frames.FlipQuery(attribute=attribute_index)
     page = load.frame(run, flip_frames.flips_page, query, 1, N_EXAMPLES)
     st.html(flip_cards.CSS)
@@ -98,7 +98,7 @@ def _examples(run: Run, attribute_index: int) -> None:
 
 
 def _by_category(run: Run, attribute_index: int) -> None:
-    st.subheader("By category", anchor=False)
+    st.header("By category", anchor=False)
     by_category = load.frame(run, categories.flips_by_category)
     own = categories.cells(_of_attribute(by_category, attribute_index))
     counts = _of_attribute(by_category, attribute_index).set_index("category")
@@ -142,7 +142,7 @@ def _table(header: tuple[str, ...], rows: str, name: str) -> str:
 
 def show_all(run: Run) -> None:
     """Every attribute in figures; its name opens it alone, its flips open the list."""
-    st.subheader("All attributes", anchor=False)
+    st.header("All attributes", anchor=False)
     baseline = state.read().baseline
     gain = ["attribute_index", "gain", "low", "high", "support", "few"]
     gains = load.frame(run, frames.gains, baseline)[gain].rename(columns={"few": "few_support"})

@@ -85,6 +85,13 @@ def _show_both(run: Run, other: Run) -> None:
             "Attributes are matched by name; compare runs of the same catalogue.",
         )
         return
+    if found.frame["difference"].isna().all():
+        components.empty_state(
+            "Nothing can be measured in both runs",
+            "Both need verified test images (clean.csv) that have an attribute in common"
+            + (" and flips among them." if measure == "precision" else "."),
+        )
+        return
     _say_which_images(found)
     names = media.run_name(run), media.run_name(other)
     _means(found, *names)

@@ -39,6 +39,8 @@ CSS = """
 .sm-table th:first-child,.sm-table td:first-child{text-align:left}
 .sm-table th{font-weight:600;font-size:.85rem}
 .sm-table td.best{font-weight:700}
+[data-testid="stCaptionContainer"],[data-testid="stCaptionContainer"] p{color:inherit!important}
+[data-testid="stCaptionContainer"]{opacity:.78}
 .stMainBlockContainer{padding-top:3.2rem;max-width:1600px}
 @media (max-width:640px){.stMainBlockContainer{padding:3.2rem .9rem 3rem}}
 </style>

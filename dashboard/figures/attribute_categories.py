@@ -10,7 +10,7 @@ from dashboard.figures import theme
 from dashboard.figures.attributes import by_attribute, rows
 from dashboard.frames.attribute_categories import grid
 
-MAX_COUNTED = 8  # categories whose cells still have room for a count
+MAX_COUNTED = 6  # categories whose cells still have room for a count
 
 
 def by_category(cells: pd.DataFrame, measure: str = "rate") -> go.Figure:
@@ -35,19 +35,24 @@ def by_category(cells: pd.DataFrame, measure: str = "rate") -> go.Figure:
     scale = 100.0 if measure == "precision" else 1.0
     count = "judged" if measure == "precision" else "n"
     values = scale * wide.to_numpy(np.float64)
-    title = "Flips that<br>are right (%)" if measure == "precision" else "Flips per<br>100 images"
+    title = "Flips that are right (%)" if measure == "precision" else "Flips per 100 images"
     figure.add_trace(
         go.Heatmap(
             z=values, y=rows(names), colorscale=theme.SEQUENTIAL, zmin=0, xgap=1, ygap=1,
             zmax=100 if measure == "precision" else None, hoverongaps=False,
             x=np.array([theme.shorten(c, 16) for c in wide.columns], object),
             customdata=_hover(cells, wide), text=_texts(values, grid(cells, count)),
-            texttemplate="%{text}", textfont={"size": 12},
+            texttemplate="%{text}", textfont={"size": 11, "color": "#000000"},
             hovertemplate="%{customdata}<extra></extra>",
-            colorbar={"title": {"text": title}, "thickness": 12},
+            colorbar={
+                "title": {"text": title, "side": "top", "font": {"size": 13}}, "thickness": 10,
+                "orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left",
+                "len": 0.9,
+            },
         )
     )  # fmt: skip
     figure.update_xaxes(type="category", showgrid=False)
+    figure.update_layout(height=figure.layout.height + 40, margin={"t": 76})
     return figure
 
 

@@ -110,8 +110,9 @@ def _gain_bars(part: pd.DataFrame, y: np.ndarray, name: str, is_few: bool) -> go
     return go.Bar(
         orientation="h", x=gain, y=y, name=name,
         marker={
-            "color": np.where(gain >= 0, theme.TO_1, theme.TO_0),
-            "pattern": {"shape": "/" if is_few else "", "fillmode": "replace", "solidity": 0.35},
+            "color": np.where(gain >= 0, theme.faint(theme.TO_1), theme.faint(theme.TO_0)),
+            "line": {"width": 1.5, "color": np.where(gain >= 0, theme.TO_1, theme.TO_0)},
+            "pattern": {"shape": "/" if is_few else "", "solidity": 0.35},
         },
         error_x=whiskers(gain, low, high),
         customdata=hover(part, interval(part, "low", "high"), given, "support", *ap),

@@ -44,7 +44,10 @@ def values(frame: pd.DataFrame, run: str, other: str, title: str) -> go.Figure:
             go.Scatter(
                 x=frame[column].to_numpy(np.float64), y=y, name=theme.shorten(name, 32),
                 mode="markers",
-                marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 2}},
+                marker={
+                    "color": color, "symbol": symbol, "size": 10,
+                    "line": {"width": 2, "color": color},
+                },
                 customdata=hover(frame, support),
                 hovertemplate="%{customdata[0]}: %{x:.1f}, measured on %{customdata[1]:,}"
                 f"<extra>{theme.shorten(name)}</extra>",

@@ -17,12 +17,8 @@ PARTS = {
     "category": "By category",
     "compare": "Two runs",
 }
-COUNTED = {"": "All images", "clean_test": "Verified test images", "noisy": "Noisy images"}
-JUDGED = {
-    "": "All not trained on",
-    "clean_test": "Verified test images",
-    "noisy": "Noisy images",
-}
+COUNTED = {"": "All images", "clean_test": "Test images", "noisy": "Noisy images"}
+JUDGED = {**COUNTED, "": "All unseen"}
 DIRECTIONS = {"all": "All flips", "to_1": "Added", "to_0": "Taken off"}
 CELLS = {"": "Flips per 100 images", "precision": "Flips that are right"}
 
