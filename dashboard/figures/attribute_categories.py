@@ -51,7 +51,7 @@ def by_category(cells: pd.DataFrame, measure: str = "rate") -> go.Figure:
             },
         )
     )  # fmt: skip
-    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_xaxes(type="category", showgrid=False, title={"standoff": 14})
     figure.update_layout(height=figure.layout.height + 40, margin={"t": 76})
     return figure
 

@@ -1,5 +1,7 @@
 """The attributes view: gains, flips and how right they are, attribute by attribute."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from dashboard import attribute_panels, compare_panels, components, load, state
@@ -35,12 +37,18 @@ def choose(run: Run) -> int | None:
     return chosen if chosen in names else None
 
 
+def _short(path: Path) -> Path:
+    """A path as one would type it where the server was started."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def show_gain(run: Run) -> None:
     """Figure 4 of the paper."""
     baseline = components.pick("baseline", "Gain over", compare_panels.BASELINES)
     over = compare_panels.BASELINES[baseline]
     gains = load.frame(run, frames.gains, baseline)
-    command = f"`selfml evaluate {run.path}`"
+    command = f"`selfml evaluate {_short(run.path)}`"
     if gains.empty:
         components.empty_state(
             "No gains were measured in this run",
@@ -48,16 +56,18 @@ def show_gain(run: Run) -> None:
             "(clean.csv) there is nothing to measure on.",
         )
         return
+    words = f"What SELF-ML adds to {over}, the attribute given most often first. "
     if gains[["low", "high"]].isna().all(axis=None):
         st.info(
             f"This run has no intervals for the gain over {over}: {command} adds them.",
             icon=":material/info:",
         )
-    st.caption(
-        f"What SELF-ML adds to {over}, the attribute given most often first; the lines are 95 % "
-        "bootstrap intervals over the verified test images. One that crosses zero is no proven "
-        f"gain. Hatched: fewer than {frames.MIN_SUPPORT} test images have the attribute."
-    )
+    else:
+        words += (
+            "The lines are 95 % bootstrap intervals over the verified test images: one that "
+            "crosses zero is no proven gain. "
+        )
+    st.caption(f"{words}Hatched: fewer than {frames.MIN_SUPPORT} test images have the attribute.")
     alt = f"Average precision gained over {over} by attribute, most frequent first"
     components.show_figure(figures.ap_gain(gains, over), "ap-gain", alt=alt)
     components.download_csv(gains, "ap-gain")
