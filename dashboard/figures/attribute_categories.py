@@ -10,7 +10,8 @@ from dashboard.figures import theme
 from dashboard.figures.attributes import by_attribute, rows
 from dashboard.frames.attribute_categories import grid
 
-MAX_COUNTED = 6  # categories whose cells still have room for a count
+MAX_COUNTED = 6  # categories whose cells still have room for a count on a phone
+MAX_WRITTEN = 12  # and those that have room for the value alone
 
 
 def by_category(cells: pd.DataFrame, measure: str = "rate") -> go.Figure:
@@ -40,7 +41,7 @@ def by_category(cells: pd.DataFrame, measure: str = "rate") -> go.Figure:
         go.Heatmap(
             z=values, y=rows(names), colorscale=theme.SEQUENTIAL, zmin=0, xgap=1, ygap=1,
             zmax=100 if measure == "precision" else None, hoverongaps=False,
-            x=np.array([theme.shorten(c, 16) for c in wide.columns], object),
+            x=np.arange(wide.shape[1], dtype=np.int32),
             customdata=_hover(cells, wide), text=_texts(values, grid(cells, count)),
             texttemplate="%{text}", textfont={"size": 11, "color": "#000000"},
             hovertemplate="%{customdata}<extra></extra>",
@@ -51,14 +52,20 @@ def by_category(cells: pd.DataFrame, measure: str = "rate") -> go.Figure:
             },
         )
     )  # fmt: skip
-    figure.update_xaxes(type="category", showgrid=False, title={"standoff": 14})
+    figure.update_xaxes(  # by place: two long names may be alike once shortened
+        tickvals=np.arange(wide.shape[1], dtype=np.int32), showgrid=False, zeroline=False,
+        ticktext=np.array([theme.shorten(c, 18) for c in wide.columns], object),
+        title={"standoff": 44},
+    )  # fmt: skip
     figure.update_layout(height=figure.layout.height + 40, margin={"t": 76})
     return figure
 
 
 def _texts(values: np.ndarray, counts: pd.DataFrame) -> np.ndarray:
-    """Value, and where it fits how many it is of: ``85 (23)``."""
+    """Value, and how many it is of, as far as they fit: ``85 (23)``, ``85`` or nothing."""
     n = counts.to_numpy(np.float64)
+    if values.shape[1] > MAX_WRITTEN:
+        return np.full(values.shape, "", object)
     counted = values.shape[1] <= MAX_COUNTED
     return np.array(
         [

@@ -184,6 +184,15 @@ def test_only_the_most_flipped_categories_are_drawn(run: Run):
     assert kept["category"].nunique() == 2
 
 
+def test_categories_of_one_beginning_keep_their_columns(run: Run):
+    cells = categories.cells(categories.flips_by_category(run))
+    long = cells.assign(category="a very long name of a category " + cells["category"])
+    figure = category_figures.by_category(long)
+    assert figure.data[0].z.shape[1] == cells["category"].nunique()
+    assert len(set(figure.data[0].x)) == cells["category"].nunique()
+    np.testing.assert_array_equal(figure.data[0].z, category_figures.by_category(cells).data[0].z)
+
+
 def test_without_measures_the_frames_are_empty_or_unknown(bare: Run):
     assert frames.gains(bare).empty
     right = frames.correctness(bare)
