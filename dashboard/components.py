@@ -39,6 +39,8 @@ CSS = """
 .sm-table th:first-child,.sm-table td:first-child{text-align:left}
 .sm-table th{font-weight:600;font-size:.85rem}
 .sm-table td.best{font-weight:700}
+[data-testid="stCaptionContainer"],[data-testid="stCaptionContainer"] p{color:inherit!important}
+[data-testid="stCaptionContainer"]{opacity:.78}
 .stMainBlockContainer{padding-top:3.2rem;max-width:1600px}
 @media (max-width:640px){.stMainBlockContainer{padding:3.2rem .9rem 3rem}}
 </style>
@@ -143,6 +145,23 @@ def pager(total: int, page_size: int, *, noun: str = "images") -> tuple[int, int
         )  # fmt: skip
         row.caption(f"{start + 1:,}–{stop:,} of {total:,} {noun}")
     return start, stop
+
+
+def pick(name: str, label: str, options: dict[str, str]) -> str:
+    """One of a few, as a row of buttons that the address remembers; returns the key chosen.
+
+    Parameters
+    ----------
+    name : str
+        A field of ``state.Selection``.
+    options : dict of str
+        Key in the address -> words; an address with another key means the first one.
+    """
+    st.segmented_control(
+        label, list(options), format_func=options.get, required=True, **state.bind(name, options)
+    )
+    chosen = getattr(state.read(), name)
+    return chosen if chosen in options else next(iter(options))
 
 
 def metric_row(items: Sequence[tuple[Any, ...]]) -> None:

@@ -94,8 +94,13 @@ def selected_run(selection: Selection) -> Run | None:
 
 
 def updated(run: Run) -> str:
-    """What changes whenever the run does: the part of every cache key."""
-    return str(run.info.get("updated", ""))
+    """What changes whenever the run does: the part of every cache key.
+
+    ``selfml evaluate`` writes tables without a word in ``run.json``, so their times count too.
+    """
+    measured = [run.table_path(name) for name in ("metrics", "attribute_metrics")]
+    times = [path.stat().st_mtime_ns for path in measured if path.exists()]
+    return " ".join([str(run.info.get("updated", "")), *map(str, times)])
 
 
 @st.cache_resource(max_entries=96, show_spinner=False)
@@ -117,6 +122,19 @@ def frame(run: Run, function: Callable[..., Any], *args: Hashable) -> Any:
     """
     name = f"{function.__module__}.{function.__qualname__}"
     return _frame(str(run.path), updated(run), name, args, run, function)
+
+
+def frame_of_two(run: Run, other: Run, function: Callable[..., Any], *args: Hashable) -> Any:
+    """``function(run, other, *args)``, worked out once for each state of the two runs."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    return _frame(
+        f"{run.path}\n{other.path}",
+        f"{updated(run)}\n{updated(other)}",
+        name,
+        args,
+        run,
+        lambda one, *rest: function(one, other, *rest),
+    )
 
 
 def _table(run: Run, name: str, columns: tuple[str, ...] | None) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import streamlit as st
 VIEWS = ("overview", "map", "basis", "attributes", "flips")
 CHOICES: dict[str, tuple[str, ...]] = {
     "map": ("tsne", "umap"),
+    "baseline": ("baseline_1", "baseline_0"),
     "direction": ("all", "to_1", "to_0"),
     "agreement": ("all", "agree", "disagree"),
     "truth": ("all", "right", "wrong", "unknown"),
@@ -63,6 +64,12 @@ class Selection:
     relabel : str
         What if: labels of basis images that are changed, in ``LABELS``:
         ``<basis_index>-<attribute_index>-yes,...``; empty: none.
+    other : str
+        Folder name of a second run to compare with; empty: none.
+    baseline : str
+        What gains are measured over.
+    measure : str
+        Which figure a view with several shows; empty: its first.
     """
 
     run: str = ""
@@ -86,6 +93,9 @@ class Selection:
     needed: bool = False
     without: str = ""
     relabel: str = ""
+    other: str = ""
+    baseline: str = "baseline_1"
+    measure: str = ""
 
     @property
     def taken_out(self) -> tuple[int, ...]:

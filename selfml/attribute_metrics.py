@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from selfml.intervals import image_resamples, percentile_interval
 from selfml.metrics import (
     average_precision_per_attribute,
     check_attribute_names,
     checked_scores,
     mean_or_nan,
 )
-
-_CELLS_AT_ONCE = 2_000_000  # bounds the memory of the bootstrap
 
 
 def attribute_table(scores: ArrayLike, truth: ArrayLike, attributes: Sequence[str]) -> pd.DataFrame:
@@ -98,50 +97,60 @@ def gain_table(
     table = attribute_table(scores, truth, attributes)
     baseline = average_precision_per_attribute(baseline_scores, truth)
     gain = table["average_precision"].to_numpy() - baseline
-    resampled = _resampled_gains(scores, baseline_scores, truth, n_resamples, seed)
-    low, high = (1 - confidence_level) / 2, (1 + confidence_level) / 2
-    bounds = [[_quantile(column, q) for column in resampled.T] for q in (low, high)]
-    table = table.assign(
-        baseline_average_precision=baseline, gain=gain, gain_low=bounds[0], gain_high=bounds[1]
+    ours, theirs = resampled_average_precision(
+        [scores, baseline_scores], truth, n_resamples=n_resamples, seed=seed
     )
-    means = np.array([mean_or_nan(row) for row in resampled])
+    low, high = percentile_interval(ours - theirs, confidence_level)
+    table = table.assign(
+        baseline_average_precision=baseline, gain=gain, gain_low=low, gain_high=high
+    )
+    means = np.array([[mean_or_nan(row)] for row in ours - theirs]).reshape(-1, 1)
+    (mean_low,), (mean_high,) = percentile_interval(means, confidence_level)
     overall = {
         "gain": mean_or_nan(gain),
-        "gain_low": _quantile(means, low),
-        "gain_high": _quantile(means, high),
+        "gain_low": float(mean_low),
+        "gain_high": float(mean_high),
     }
     order = np.argsort(-table["support"].to_numpy(), kind="stable")
     return table.iloc[order].reset_index(drop=True), overall
 
 
-def _resampled_gains(
-    scores: ArrayLike,
-    baseline_scores: ArrayLike,
+def resampled_average_precision(
+    scores: Sequence[ArrayLike],
     truth: ArrayLike,
-    n_resamples: int,
-    seed: int | np.random.Generator,
-) -> NDArray:
-    """AP gain per resample of the images and attribute (n_resamples, L)."""
-    scores, truth = checked_scores(scores, truth)
-    baseline_scores, _ = checked_scores(baseline_scores, truth)
-    rng = np.random.default_rng(seed)
+    *,
+    n_resamples: int = 1_000,
+    seed: int | np.random.Generator = 0,
+) -> NDArray[np.float64]:
+    """Average precision of each attribute in each resample of the images.
+
+    Parameters
+    ----------
+    scores : sequence of array_like (N, L)
+        M rankings of the same images; all are measured on the same resamples.
+    truth : array_like (N, L)
+    n_resamples : int
+        B.
+    seed : int or numpy.random.Generator
+
+    Returns
+    -------
+    ndarray (M, B, L)
+        Fractions; NaN where a resample has no positive or no negative of an attribute.
+    """
+    _, truth = checked_scores(truth, truth)
+    rankings = [checked_scores(one, truth)[0] for one in scores]
     n, n_attributes = truth.shape
-    gains = np.full((n_resamples, n_attributes), np.nan)
-    at_once = max(1, _CELLS_AT_ONCE // max(n, 1))
-    for start in range(0, n_resamples if n else 0, at_once):
-        size = min(at_once, n_resamples - start)
-        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        counts = np.ascontiguousarray(counts.T, dtype=np.int32)
+    found = np.full((len(rankings), n_resamples, n_attributes), np.nan)
+    for block, counts in image_resamples(n, n_resamples, seed):
         for j in range(n_attributes):
             known = np.flatnonzero(truth[:, j] >= 0)
             weights, positive = counts[known], truth[known, j] == 1
-            new, old = (
-                _weighted_average_precision(s[known, j], positive, weights)
-                for s in (scores, baseline_scores)
-            )
-            gains[start : start + size, j] = new - old
-    return gains
+            for m, ranking in enumerate(rankings):
+                found[m, block, j] = _weighted_average_precision(
+                    ranking[known, j], positive, weights
+                )
+    return found
 
 
 def _weighted_average_precision(scores: NDArray, positive: NDArray, weights: NDArray) -> NDArray:
@@ -163,8 +172,3 @@ def _weighted_average_precision(scores: NDArray, positive: NDArray, weights: NDA
     total = hits[-1]
     area = (gained * (hits / np.maximum(seen, 1))).sum(axis=0) / np.maximum(total, 1)
     return np.where((total > 0) & (total < weights.sum(axis=0)), area, np.nan)
-
-
-def _quantile(values: NDArray, q: float) -> float:
-    values = values[~np.isnan(values)]
-    return float(np.quantile(values, q)) if values.size else float("nan")

@@ -34,7 +34,8 @@ PROBABILITIES = dict(
         strict=True,
     )
 )
-BOOTSTRAP = 500
+BOOTSTRAP = 1_000
+GAINS = {"ap_gain": "baseline_1", "ap_gain_baseline_0": "baseline_0"}  # metric -> over what
 PCA_IMAGES = 20_000
 COUNTS = {"atoms_used", "atoms_95", "atoms_99", "nonzeros_per_image"} | {
     "categories_covered",
@@ -177,15 +178,16 @@ def _by_attribute(run: Run, test: np.ndarray) -> pd.DataFrame:
     for method, array in PROBABILITIES.items():
         table = attribute_table(run.array(array)[test], truth, names)
         parts.append(_long(table, method, "ap", 100 * table["average_precision"], table["support"]))
-    gains, _ = gain_table(
-        run.array("probabilities")[test],
-        run.array("probabilities_baseline_1")[test],
-        truth,
-        names,
-        n_resamples=BOOTSTRAP,
-    )
-    gain = _long(gains, "self_ml", "ap_gain", 100 * gains["gain"], gains["support"])
-    parts.append(gain.assign(low=100 * gains["gain_low"], high=100 * gains["gain_high"]))
+    for metric, baseline in GAINS.items():
+        gains, _ = gain_table(
+            run.array(PROBABILITIES["self_ml"])[test],
+            run.array(PROBABILITIES[baseline])[test],
+            truth,
+            names,
+            n_resamples=BOOTSTRAP,
+        )
+        part = _long(gains, "self_ml", metric, 100 * gains["gain"], gains["support"])
+        parts.append(part.assign(low=100 * gains["gain_low"], high=100 * gains["gain_high"]))
     parts += list(_flip_counts(run, slice(None), "")) + list(_flip_counts(run, test, "_clean_test"))
     whole = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return whole[whole["value"].notna()].reset_index(drop=True)

@@ -23,6 +23,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
+            "selfml.intervals",
             *("selfml.explanation_metrics", "selfml.receipts"),
             *("selfml.effects", "selfml.counterfactual"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
@@ -50,6 +51,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
             *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),
             *("dashboard.what_if_html",),
+            "dashboard.compare_panels",
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

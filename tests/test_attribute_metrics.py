@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import metrics as sk
 
 from selfml import attribute_metrics as am
+from selfml import intervals
 from selfml import metrics as m
 from tests.test_metrics import NAN, SCORES, TRUTH, random_case
 
@@ -73,6 +74,19 @@ def test_bootstrap_does_not_depend_on_its_blocks(monkeypatch):
     scores, truth = random_case(7, n=40)
     names = list("abcdefg")
     whole, _ = am.gain_table(scores, 1 - scores, truth, names, n_resamples=30)
-    monkeypatch.setattr(am, "_CELLS_AT_ONCE", 100)
+    monkeypatch.setattr(intervals, "_CELLS_AT_ONCE", 100)
     pieces, _ = am.gain_table(scores, 1 - scores, truth, names, n_resamples=30)
     assert whole.equals(pieces)
+
+
+def test_rankings_are_measured_on_the_same_resamples():
+    scores, truth = random_case(8, n=40, blank=0.1)
+    one, again, other = am.resampled_average_precision(
+        [scores, scores, 1 - scores], truth, n_resamples=20
+    )
+    assert one.shape == (20, truth.shape[1])
+    assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+    (alone,) = am.resampled_average_precision([1 - scores], truth, n_resamples=20)
+    assert_array_equal(other, alone)
+    assert am.resampled_average_precision([scores[:0]], truth[:0], n_resamples=3).shape[1] == 3

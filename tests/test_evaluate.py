@@ -183,9 +183,10 @@ def test_by_attribute(run, tables):
         for method in METHODS:
             assert table.loc[(j, method, "ap"), "value"] == pytest.approx(ap[method])
             assert table.loc[(j, method, "ap"), "support"] == (truth[:, j] == 1).sum()
-        gain = table.loc[(j, "self_ml", "ap_gain")]
-        assert gain["value"] == pytest.approx(ap["self_ml"] - ap["baseline_1"])
-        assert gain["low"] <= gain["value"] <= gain["high"]
+        for metric, baseline in (("ap_gain", "baseline_1"), ("ap_gain_baseline_0", "baseline_0")):
+            gain = table.loc[(j, "self_ml", metric)]
+            assert gain["value"] == pytest.approx(ap["self_ml"] - ap[baseline])
+            assert gain["low"] <= gain["value"] <= gain["high"]
     flips = run.table("flips")
     for suffix, part in (
         ("", flips),

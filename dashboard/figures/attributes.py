@@ -7,8 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import theme
+from dashboard.frames.attributes import MIN_SUPPORT
 
 ROW_PX = 26
+FEW = f"Fewer than {MIN_SUPPORT}"
 PREVALENCE = (
     ("given", "As given", theme.GIVEN, "circle-open"),
     ("corrected", "Corrected", theme.CORRECTED, "circle"),
@@ -16,7 +18,7 @@ PREVALENCE = (
 )
 
 
-def _by_attribute(
+def by_attribute(
     frame: pd.DataFrame, x_title: str, *, legend: bool = True, empty: str = "Nothing to show yet"
 ) -> go.Figure:
     """An empty figure with one row for each attribute of ``frame``, first on top."""
@@ -35,49 +37,90 @@ def _by_attribute(
     return figure
 
 
-def _rows(frame: pd.DataFrame) -> np.ndarray:
+def rows(frame: pd.DataFrame) -> np.ndarray:
+    """Where the attributes of a figure are: 0, 1, 2, ... from the top."""
     return np.arange(len(frame), dtype=np.int32)
 
 
-def _hover(frame: pd.DataFrame, *columns: str) -> np.ndarray:
-    """Name, then numbers as text where NaN cannot be formatted by Plotly."""
+def hover(frame: pd.DataFrame, *columns: str | np.ndarray) -> np.ndarray:
+    """Name, then columns or texts as they are: Plotly cannot format NaN."""
     names = np.array([theme.plain(name) for name in frame["attribute"]], object)
-    return np.stack([names, *(frame[c].to_numpy(object) for c in columns)], axis=1)
+    values = [frame[c].to_numpy(object) if isinstance(c, str) else c for c in columns]
+    return np.stack([names, *values], axis=1)
 
 
-def ap_gain(gains: pd.DataFrame) -> go.Figure:
-    """Average precision gained over Baseline 1, most frequent attribute on top (paper, Fig. 4).
+def interval(frame: pd.DataFrame, low: str, high: str, form: str = "+.1f") -> np.ndarray:
+    """Intervals in words, one a row."""
+    return np.array(
+        [
+            f"95 %: {a:{form}} to {b:{form}}" if np.isfinite([a, b]).all() else "no interval"
+            for a, b in zip(frame[low], frame[high], strict=True)
+        ],
+        object,
+    )
+
+
+def whiskers(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, object]:
+    """Plotly's error bars from a value and its interval; none where that is not known."""
+    return {
+        "type": "data", "symmetric": False, "color": theme.NEUTRAL, "thickness": 1.5, "width": 4,
+        "array": np.nan_to_num(np.maximum(high - value, 0)),
+        "arrayminus": np.nan_to_num(np.maximum(value - low, 0)),
+    }  # fmt: skip
+
+
+def ap_gain(gains: pd.DataFrame, baseline: str = "Baseline 1") -> go.Figure:
+    """Average precision gained over a baseline, most frequent on top (paper, Fig. 4).
 
     Parameters
     ----------
     gains : DataFrame
         Of ``frames.attributes.gains``.
+    baseline : str
+        What the gain is over, in words.
     """
-    empty = "This run has no gains by attribute; `selfml evaluate` measures them"
-    figure = _by_attribute(
-        gains, "AP gained over Baseline 1 (points)",
-        legend=False, empty=empty,
+    figure = by_attribute(
+        gains, f"AP gained over {baseline} (points)", legend=bool(gains["few"].any()),
+        empty="This run has no gains by attribute",
     )  # fmt: skip
-    if gains.empty:
-        return figure
-    gain = gains["gain"].to_numpy(np.float64)
-    figure.add_trace(
-        go.Bar(
-            orientation="h", x=gain, y=_rows(gains),
-            marker={"color": np.where(gain >= 0, theme.TO_1, theme.TO_0)},
-            error_x={
-                "type": "data", "symmetric": False, "color": theme.NEUTRAL, "thickness": 1.5,
-                "array": (gains["high"] - gains["gain"]).fillna(0).to_numpy(np.float64),
-                "arrayminus": (gains["gain"] - gains["low"]).fillna(0).to_numpy(np.float64),
-            },
-            customdata=_hover(gains, "ap_baseline_1", "ap_self_ml", "low", "high", "support"),
-            hovertemplate="%{customdata[0]}<br>%{x:+.1f} points "
-            "(95 %: %{customdata[3]:.1f} to %{customdata[4]:.1f})<br>"
-            "%{customdata[1]:.1f} → %{customdata[2]:.1f} %<br>"
-            "%{customdata[5]:,} verified test images have it<extra></extra>",
-        )
-    )  # fmt: skip
+    few = gains["few"].to_numpy(bool)
+    for is_few, name in ((False, f"At least {MIN_SUPPORT} verified test images"), (True, FEW)):
+        part, y = gains[few == is_few], rows(gains)[few == is_few]
+        if not part.empty:
+            figure.add_trace(_gain_bars(part, y, name, is_few))
+    blank = gains["gain"].isna().to_numpy()
+    if blank.any():
+        figure.add_trace(
+            go.Scatter(
+                x=np.zeros(int(blank.sum())), y=rows(gains)[blank], mode="text",
+                text=np.full(int(blank.sum()), " cannot be measured", object),
+                textposition="middle right", textfont={"color": theme.NEUTRAL},
+                customdata=hover(gains[blank], "support"), showlegend=False,
+                hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} verified test images have "
+                "it: a ranking needs some that do and some that do not<extra></extra>",
+            )
+        )  # fmt: skip
     return figure
+
+
+def _gain_bars(part: pd.DataFrame, y: np.ndarray, name: str, is_few: bool) -> go.Bar:
+    gain, low, high = (part[c].to_numpy(np.float64) for c in ("gain", "low", "high"))
+    given = np.array([f"{100 * v:.1f}" for v in part["prevalence_given"]], object)
+    ap = ("ap_baseline_0", "ap_baseline_1", "ap_self_ml")
+    return go.Bar(
+        orientation="h", x=gain, y=y, name=name,
+        marker={
+            "color": np.where(gain >= 0, theme.faint(theme.TO_1), theme.faint(theme.TO_0)),
+            "line": {"width": 1.5, "color": np.where(gain >= 0, theme.TO_1, theme.TO_0)},
+            "pattern": {"shape": "/" if is_few else "", "solidity": 0.35},
+        },
+        error_x=whiskers(gain, low, high),
+        customdata=hover(part, interval(part, "low", "high"), given, "support", *ap),
+        hovertemplate="<b>%{customdata[0]}</b><br>%{x:+.1f} points (%{customdata[1]})<br>"
+        "AP: Baseline 0 %{customdata[4]:.1f}, Baseline 1 %{customdata[5]:.1f}, "
+        "SELF-ML %{customdata[6]:.1f} %<br>given to %{customdata[2]} % of the images; "
+        "%{customdata[3]:,} verified test images have it<extra></extra>",
+    )  # fmt: skip
 
 
 def flips(counts: pd.DataFrame) -> go.Figure:
@@ -88,7 +131,7 @@ def flips(counts: pd.DataFrame) -> go.Figure:
     counts : DataFrame
         Of ``frames.attributes.flip_counts``.
     """
-    figure = _by_attribute(counts, "Flips (left: taken off, right: added)",
+    figure = by_attribute(counts, "Flips (left: taken off, right: added)",
                            empty="No label was changed")  # fmt: skip
     if counts.empty:
         return figure
@@ -97,11 +140,11 @@ def flips(counts: pd.DataFrame) -> go.Figure:
         ("to_1", "Added (to 1)", theme.TO_1, 1),
     ):
         n = counts[direction].to_numpy(np.int64)
-        hover = _hover(counts, direction, f"{direction}_correct", f"{direction}_judged")
+        words = hover(counts, direction, f"{direction}_correct", f"{direction}_judged")
         figure.add_trace(
             go.Bar(
-                orientation="h", name=name, x=sign * n, y=_rows(counts),
-                marker={"color": color}, customdata=hover,
+                orientation="h", name=name, x=sign * n, y=rows(counts),
+                marker={"color": color}, customdata=words,
                 hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} flips; right: "
                 "%{customdata[2]:,} of %{customdata[3]:,} verified<extra>" + name + "</extra>",
             )
@@ -129,16 +172,16 @@ def prevalence(counts: pd.DataFrame) -> go.Figure:
     counts : DataFrame
         Of ``frames.attributes.label_counts``.
     """
-    figure = _by_attribute(counts, "Images that have it (% of the known labels)")
+    figure = by_attribute(counts, "Images that have it (% of the known labels)")
     if counts.empty:
         return figure
-    rows = _rows(counts)
+    at = rows(counts)
     gap = np.full(len(counts), np.nan)
     ends = [100 * counts[f"prevalence_{name}"].to_numpy(np.float64) for name, *_ in PREVALENCE[:2]]
     figure.add_trace(
         go.Scatter(
             x=np.stack([*ends, gap], axis=1).ravel(),
-            y=np.stack([rows, rows, gap], axis=1).ravel(),
+            y=np.stack([at, at, gap], axis=1).ravel(),
             mode="lines", line={"color": theme.NEUTRAL_FAINT, "width": 4},
             hoverinfo="skip", showlegend=False,
         )
@@ -146,9 +189,9 @@ def prevalence(counts: pd.DataFrame) -> go.Figure:
     for name, words, color, symbol in PREVALENCE:
         figure.add_trace(
             go.Scatter(
-                x=100 * counts[f"prevalence_{name}"].to_numpy(np.float64), y=rows, name=words,
+                x=100 * counts[f"prevalence_{name}"].to_numpy(np.float64), y=at, name=words,
                 mode="markers", marker={"color": color, "symbol": symbol, "size": 10},
-                customdata=_hover(counts),
+                customdata=hover(counts),
                 hovertemplate="%{customdata[0]}: %{x:.1f} %<extra>" + words + "</extra>",
             )
         )  # fmt: skip
@@ -156,61 +199,40 @@ def prevalence(counts: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def precision_recall(counts: pd.DataFrame) -> go.Figure:
+def precision_recall(frame: pd.DataFrame) -> go.Figure:
     """How many flips are right, and how many wrong labels were found, where truth is known.
 
     Parameters
     ----------
-    counts : DataFrame
-        Of ``frames.attributes.label_counts``; attributes without a verified label are left out.
+    frame : DataFrame
+        Of ``frames.attributes.correctness``; attributes without a verified label are left out.
     """
-    known = counts[counts["errors"] + counts["judged"] > 0].reset_index(drop=True)
-    figure = _by_attribute(
+    known = frame[frame["errors"] + frame["judged"] > 0].reset_index(drop=True)
+    figure = by_attribute(
         known, "Share (%)", empty="No verified labels to compare with; add them to clean.csv"
     )
     if known.empty:
         return figure
-    for column, words, color, symbol, part, whole in (
-        ("precision", "Flips that are right", theme.CORRECTED, "circle", "right", "judged"),
-        ("recall", "Wrong labels found", theme.CATEGORICAL[1], "diamond", "right", "errors"),
+    for column, words, color, symbol, whole, offset in (
+        ("precision", "Flips that are right", theme.CORRECTED, "circle", "judged", -0.14),
+        ("recall", "Wrong labels found", theme.CATEGORICAL[1], "diamond", "errors", 0.14),
     ):
+        share, low, high = (
+            100 * known[f"{column}{end}"].to_numpy(np.float64) for end in ("", "_low", "_high")
+        )
+        few = (known[whole] < MIN_SUPPORT).to_numpy(bool)
+        percent = pd.DataFrame({"low": low, "high": high})
+        ranges = interval(percent, "low", "high", ".1f")
         figure.add_trace(
             go.Scatter(
-                x=100 * known[column].to_numpy(np.float64), y=_rows(known), name=words,
-                mode="markers", marker={"color": color, "symbol": symbol, "size": 10},
-                customdata=_hover(known, part, whole),
-                hovertemplate="%{customdata[0]}: %{x:.1f} % (%{customdata[1]:,} of "
-                "%{customdata[2]:,})<extra>" + words + "</extra>",
+                x=share, y=rows(known) + offset, name=words, mode="markers",
+                marker={"color": color, "size": 9, "line": {"width": 2, "color": color},
+                        "symbol": np.where(few, f"{symbol}-open", symbol)},
+                error_x=whiskers(share, low, high) | {"color": color, "width": 0},
+                customdata=hover(known, "right", whole, ranges),
+                hovertemplate="%{customdata[0]}: %{x:.1f} % (%{customdata[3]} %)<br>"
+                "%{customdata[1]:,} of %{customdata[2]:,}<extra>" + words + "</extra>",
             )
         )  # fmt: skip
     figure.update_xaxes(range=[-2, 102])
-    return figure
-
-
-def by_category(matrix: pd.DataFrame) -> go.Figure:
-    """Flips per 100 images, attributes by categories.
-
-    Parameters
-    ----------
-    matrix : DataFrame
-        Of ``frames.attributes.category_matrix``.
-    """
-    names = pd.DataFrame({"attribute": matrix.index.to_numpy(object)})
-    figure = _by_attribute(names, "Category", legend=False, empty="No label was changed")
-    if matrix.empty:
-        return figure
-    values = matrix.to_numpy(np.float64)
-    attribute = np.array([theme.plain(name) for name in matrix.index], object)
-    figure.add_trace(
-        go.Heatmap(
-            z=values, y=_rows(names), colorscale=theme.SEQUENTIAL, zmin=0, xgap=1, ygap=1,
-            x=np.array([theme.shorten(c) for c in matrix.columns], object),
-            customdata=np.broadcast_to(attribute[:, None], values.shape),
-            text=np.array([[f"{v:.0f}" if v >= 0.5 else "" for v in row] for row in values]),
-            texttemplate="%{text}",
-            hovertemplate="%{customdata}, %{x}: %{z:.1f} flips per 100 images<extra></extra>",
-            colorbar={"title": {"text": "Flips per<br>100 images"}, "thickness": 12},
-        )
-    )  # fmt: skip
-    figure.update_xaxes(type="category", showgrid=False)
     return figure

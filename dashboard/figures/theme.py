@@ -94,6 +94,12 @@ def note(figure: go.Figure, text: str) -> go.Figure:
     return figure
 
 
+def faint(color: str, opacity: float = 0.35) -> str:
+    """A colour that lets what is drawn over it be seen, such as the line of an interval."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
 def plain(text: str) -> str:
     """Text that Plotly shows as it is: its labels read a few HTML tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -5,18 +5,70 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.basis import NO_CATEGORY
-from dashboard.frames.flips import ask, with_names
-from selfml.run import METHODS, Run
+from dashboard.frames.flips import with_names
+from selfml.intervals import wilson_interval
+from selfml.run import METHODS, SPLITS, Run
 
 ROWS_AT_ONCE = 65_536
-FLIP_COUNTS = [f"{d}{kind}" for d in ("to_1", "to_0") for kind in ("", "_correct", "_judged")]
-SCOPES = {"": "All images", "clean_test": "Verified test images"}
+MIN_SUPPORT = 10  # below it one image can move a figure by ten points: marked as few (our choice)
+DIRECTIONS = ("to_1", "to_0")
+FLIP_COUNTS = [f"{d}{kind}" for d in DIRECTIONS for kind in ("", "_correct", "_judged")]
+ERROR_COUNTS = [f"errors_{d}" for d in DIRECTIONS]
+GAIN_METRIC = {"baseline_1": "ap_gain", "baseline_0": "ap_gain_baseline_0"}
+#: which images are counted -> their splits; the basis and the evidence learned from clean_train
+SCOPES: dict[str, tuple[str, ...]] = {
+    "": SPLITS,
+    "clean_test": ("clean_test",),
+    "noisy": ("noisy_train", "noisy_test"),
+    "unseen": tuple(split for split in SPLITS if split != "clean_train"),
+}
 
 
-def _names(run: Run) -> pd.DataFrame:
+def names(run: Run) -> pd.DataFrame:
+    """attribute_index and attribute of all attributes, in the run's order."""
     index = np.arange(len(run.attributes), dtype=np.int16)
     return with_names(run, pd.DataFrame({"attribute_index": index}))
+
+
+def rows_of(run: Run, scope: str) -> np.ndarray:
+    """Which images a scope has, (N,) bool."""
+    split = run.table("images", ["split"])["split"].to_numpy(object)
+    return np.isin(split.astype(str), SCOPES[scope])
+
+
+def gains(run: Run, baseline: str = "baseline_1") -> pd.DataFrame:
+    """Average precision of every attribute, as given most often first (paper, Fig. 4).
+
+    Parameters
+    ----------
+    baseline : {"baseline_1", "baseline_0"}
+        What SELF-ML's gain is measured over.
+
+    Returns
+    -------
+    DataFrame
+        attribute_index, attribute, prevalence_given (fraction of the known labels), support
+        (verified test images that have it), few (whether those are under ``MIN_SUPPORT``), one
+        column ``ap_<method>`` each (%), gain with low and high (95 % bootstrap interval, NaN
+        where the run has none), in percentage points. An attribute that cannot be measured has
+        NaN; without any measured gain there are no rows.
+    """
+    table, frame = _measured(run), names(run)
+    for method in METHODS:
+        frame[f"ap_{method}"] = _column(table, frame, method, "ap", "value")
+    gain = (frame["ap_self_ml"] - frame[f"ap_{baseline}"]).to_numpy(np.float64)
+    stored = _column(table, frame, "self_ml", GAIN_METRIC[baseline], "value")
+    frame["gain"] = np.where(np.isnan(stored), gain, stored)
+    for bound in ("low", "high"):
+        frame[bound] = _column(table, frame, "self_ml", GAIN_METRIC[baseline], bound)
+    if frame["gain"].isna().all():
+        return frame.assign(prevalence_given=np.nan, support=0, few=False).iloc[:0]
+    given = run.table("attributes", ["attribute_index", "prevalence_given"])
+    frame = frame.merge(given, on="attribute_index", how="left")
+    support = (run.array("labels_true")[rows_of(run, "clean_test")] == 1).sum(axis=0)
+    frame = frame.assign(support=support, few=support < MIN_SUPPORT)
+    order = ["prevalence_given", "attribute_index"]
+    return frame.sort_values(order, ascending=[False, True], ignore_index=True)
 
 
 def _measured(run: Run) -> pd.DataFrame:
@@ -26,60 +78,43 @@ def _measured(run: Run) -> pd.DataFrame:
     return run.table("attribute_metrics")
 
 
-def gains(run: Run) -> pd.DataFrame:
-    """Average precision by attribute, most frequent first (paper, Fig. 4).
-
-    Returns
-    -------
-    DataFrame
-        attribute_index, attribute, support (verified test images that have it), one column
-        ``ap_<method>`` each (%), gain of SELF-ML over Baseline 1 with low and high (95 %
-        bootstrap interval), in percentage points. Attributes without a gain are left out.
-    """
-    table = _measured(run)
-    gain = table[(table["method"] == "self_ml") & (table["metric"] == "ap_gain")]
-    gain = gain[gain["value"].notna()].rename(columns={"value": "gain"})
-    frame = _names(run).merge(
-        gain[["attribute_index", "gain", "low", "high", "support"]], on="attribute_index"
-    )
-    for method in METHODS:
-        ap = table[(table["method"] == method) & (table["metric"] == "ap")]
-        values = ap.set_index("attribute_index")["value"]
-        frame[f"ap_{method}"] = frame["attribute_index"].map(values).astype(np.float64)
-    order = ["support", "attribute_index"]
-    return frame.sort_values(order, ascending=[False, True], ignore_index=True)
+def _column(
+    table: pd.DataFrame, frame: pd.DataFrame, method: str, metric: str, name: str
+) -> np.ndarray:
+    rows = table[(table["method"] == method) & (table["metric"] == metric)]
+    values = rows.set_index("attribute_index")[name]
+    return frame["attribute_index"].map(values).to_numpy(np.float64)
 
 
-def label_counts(run: Run) -> pd.DataFrame:
+def label_counts(run: Run, scope: str = "") -> pd.DataFrame:
     """How often each attribute is there and how right its flips are, counted in one pass.
+
+    Parameters
+    ----------
+    scope : str
+        A key of ``SCOPES``.
 
     Returns
     -------
     DataFrame
         attribute_index, attribute; prevalence_given, _corrected, _verified (fractions of the
-        known labels; NaN where none is known); ``FLIP_COUNTS``; judged, right (flips whose
-        verified label is known, and those that agree with it); errors (known wrong given
-        labels), precision and recall (fractions, NaN where nothing is known).
+        known labels; NaN where none is known); ``FLIP_COUNTS`` and ``ERROR_COUNTS``; judged,
+        right (flips whose verified label is known, and those that agree with it); errors
+        (given labels known to be wrong).
     """
-    given, corrected, truth = (
-        run.array(f"labels_{name}") for name in ("given", "corrected", "true")
-    )
-    total = None
-    for start in range(0, len(given), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        part = _count(np.asarray(given[rows]), np.asarray(corrected[rows]), np.asarray(truth[rows]))
+    labels = [run.array(f"labels_{name}") for name in ("given", "corrected", "true")]
+    rows, total = rows_of(run, scope), None
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        block = slice(start, start + ROWS_AT_ONCE)
+        part = _count(*(np.asarray(array[block])[rows[block]] for array in labels))
         total = part if total is None else {name: total[name] + part[name] for name in part}
-    frame = _names(run)
+    frame = names(run)
     if total is None:
         return frame.iloc[:0]
     for name in ("given", "corrected", "verified"):
-        frame[f"prevalence_{name}"] = _ratio(total[f"yes_{name}"], total[f"known_{name}"])
-    counts = ("judged", "right", "errors", *FLIP_COUNTS)
-    frame = frame.assign(**{name: total[name] for name in counts})
-    return frame.assign(
-        precision=_ratio(total["right"], total["judged"]),
-        recall=_ratio(total["right"], total["errors"]),
-    )
+        frame[f"prevalence_{name}"] = ratio(total[f"yes_{name}"], total[f"known_{name}"])
+    counts = ("judged", "right", "errors", *FLIP_COUNTS, *ERROR_COUNTS)
+    return frame.assign(**{name: total[name] for name in counts})
 
 
 def _count(given: np.ndarray, corrected: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
@@ -92,8 +127,10 @@ def _count(given: np.ndarray, corrected: np.ndarray, truth: np.ndarray) -> dict[
         "judged": judged,
         "right": judged & (corrected == truth),
         "errors": known & (given != truth),
+        "errors_to_1": known & (given == 0) & (truth == 1),
+        "errors_to_0": known & (given == 1) & (truth == 0),
     }
-    for direction in ("to_1", "to_0"):
+    for direction in DIRECTIONS:
         masks[f"{direction}_judged"] = masks[direction] & judged
         masks[f"{direction}_correct"] = masks[direction] & masks["right"]
     for name, labels in (("given", given), ("corrected", corrected), ("verified", truth)):
@@ -101,7 +138,8 @@ def _count(given: np.ndarray, corrected: np.ndarray, truth: np.ndarray) -> dict[
     return {name: mask.sum(axis=0, dtype=np.int64) for name, mask in masks.items()}
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part / whole``, NaN where there is nothing."""
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
@@ -119,58 +157,44 @@ def flip_counts(run: Run, scope: str = "") -> pd.DataFrame:
         attribute_index, attribute, to_1, to_0, to_1_correct, to_0_correct, to_1_judged,
         to_0_judged (how many of them are known to be right, and are known at all).
     """
-    if scope == "":
-        frame = label_counts(run)[["attribute_index", "attribute", *FLIP_COUNTS]]
-    else:
-        frame = _stored_counts(run, scope)
+    frame = label_counts(run, scope)[["attribute_index", "attribute", *FLIP_COUNTS]]
     order = (frame["to_1"] + frame["to_0"]).sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 
 
-def _stored_counts(run: Run, scope: str) -> pd.DataFrame:
-    """Counts as ``attribute_metrics`` has them; without rows where it has none."""
-    table = _measured(run)
-    table, frame = table[table["method"] == "self_ml"], _names(run)
-    found = False
-    for column in FLIP_COUNTS:
-        rows = table[table["metric"] == f"flips_{column}_{scope}"]
-        values = rows.set_index("attribute_index")["value"]
-        frame[column] = frame["attribute_index"].map(values).fillna(0.0).astype(np.int64)
-        found |= not rows.empty
-    return frame if found else frame.iloc[:0]
-
-
-def flips_by_category(run: Run) -> pd.DataFrame:
-    """attribute_index, attribute, category, to_1, to_0, n_images (of that category)."""
-    sql = f"""
-        WITH named AS (
-            SELECT image_index, coalesce(category, '{NO_CATEGORY}') AS category
-            FROM read_parquet(?)
-        ), sizes AS (SELECT category, count(*)::BIGINT AS n_images FROM named GROUP BY 1)
-        SELECT f.attribute_index, n.category, sizes.n_images,
-               count(*) FILTER (f.corrected = 1)::BIGINT AS to_1,
-               count(*) FILTER (f.corrected = 0)::BIGINT AS to_0
-        FROM read_parquet(?) f JOIN named n USING (image_index) JOIN sizes USING (category)
-        GROUP BY ALL ORDER BY 1, 2
-    """
-    paths = [str(run.table_path(name)) for name in ("images", "flips")]
-    return with_names(run, ask(sql, paths))
-
-
-def category_matrix(by_category: pd.DataFrame, direction: str = "all") -> pd.DataFrame:
-    """Flips per 100 images: a row an attribute, most flipped first, a column a category.
+def correctness(run: Run, scope: str = "unseen", direction: str = "all") -> pd.DataFrame:
+    """Precision and recall of the flips by attribute, with 95 % Wilson intervals.
 
     Parameters
     ----------
-    by_category : DataFrame
-        Of :func:`flips_by_category`.
+    scope : str
+        A key of ``SCOPES``; verified images that the evidence was learned from flatter it.
     direction : {"all", "to_1", "to_0"}
-        Which flips.
+        Which flips, and which errors they could have put right.
+
+    Returns
+    -------
+    DataFrame
+        attribute_index, attribute; judged, right (flips whose verified label is known, and
+        those that agree with it), errors (given labels known to be wrong); precision (right /
+        judged) and recall (right / errors), fractions, each with ``_low`` and ``_high``, NaN
+        where nothing is known; few (under ``MIN_SUPPORT`` judged flips); most judged first.
     """
-    n = by_category["to_1"] + by_category["to_0"] if direction == "all" else by_category[direction]
-    rate = by_category.assign(n=n, rate=100 * n / by_category["n_images"])
-    wide = rate.pivot_table(
-        index="attribute", columns="category", values="rate", fill_value=0.0, observed=True
-    )
-    order = rate.groupby("attribute", observed=True)["n"].sum().sort_values(ascending=False)
-    return wide.reindex(order.index)
+    counts = label_counts(run, scope)
+    frame = counts[["attribute_index", "attribute"]]
+    if direction == "all":
+        frame = frame.assign(**{name: counts[name] for name in ("judged", "right", "errors")})
+    else:
+        frame = frame.assign(
+            judged=counts[f"{direction}_judged"],
+            right=counts[f"{direction}_correct"],
+            errors=counts[f"errors_{direction}"],
+        )
+    right = frame["right"].to_numpy()
+    for name, whole in (("precision", "judged"), ("recall", "errors")):
+        n = frame[whole].to_numpy()
+        low, high = wilson_interval(right, n)
+        frame = frame.assign(**{name: ratio(right, n), f"{name}_low": low, f"{name}_high": high})
+    frame = frame.assign(few=frame["judged"] < MIN_SUPPORT)
+    order = ["judged", "attribute_index"]
+    return frame.sort_values(order, ascending=[False, True], ignore_index=True)

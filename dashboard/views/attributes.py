@@ -1,9 +1,13 @@
 """The attributes view: gains, flips and how right they are, attribute by attribute."""
 
+from pathlib import Path
+
 import streamlit as st
 
-from dashboard import attribute_panels, components, load, state
+from dashboard import attribute_panels, compare_panels, components, load, state
+from dashboard.figures import attribute_categories as category_figures
 from dashboard.figures import attributes as figures
+from dashboard.frames import attribute_categories as categories
 from dashboard.frames import attributes as frames
 from selfml.run import Run
 
@@ -13,7 +17,12 @@ PARTS = {
     "right": "How right",
     "prevalence": "How frequent",
     "category": "By category",
+    "compare": "Two runs",
 }
+COUNTED = {"": "All images", "clean_test": "Test images", "noisy": "Noisy images"}
+JUDGED = {**COUNTED, "": "All unseen"}
+DIRECTIONS = {"all": "All flips", "to_1": "Added", "to_0": "Taken off"}
+CELLS = {"": "Flips per 100 images", "precision": "Flips that are right"}
 
 
 def choose(run: Run) -> int | None:
@@ -28,31 +37,45 @@ def choose(run: Run) -> int | None:
     return chosen if chosen in names else None
 
 
+def _short(path: Path) -> Path:
+    """A path as one would type it where the server was started."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def show_gain(run: Run) -> None:
     """Figure 4 of the paper."""
-    gains = load.frame(run, frames.gains)
-    st.caption(
-        "What SELF-ML adds to Baseline 1, most frequent attribute first; the lines are 95 % "
-        "bootstrap intervals. One that crosses zero is no proven gain."
-    )
-    alt = "Average precision gained over Baseline 1 by attribute, most frequent first"
-    components.show_figure(figures.ap_gain(gains), "ap-gain", alt=alt)
+    baseline = components.pick("baseline", "Gain over", compare_panels.BASELINES)
+    over = compare_panels.BASELINES[baseline]
+    gains = load.frame(run, frames.gains, baseline)
+    command = f"`selfml evaluate {_short(run.path)}`"
+    if gains.empty:
+        components.empty_state(
+            "No gains were measured in this run",
+            f"{command} measures them on the verified test images; without such images "
+            "(clean.csv) there is nothing to measure on.",
+        )
+        return
+    words = f"What SELF-ML adds to {over}, the attribute given most often first. "
+    if gains[["low", "high"]].isna().all(axis=None):
+        st.info(
+            f"This run has no intervals for the gain over {over}: {command} adds them.",
+            icon=":material/info:",
+        )
+    else:
+        words += (
+            "The lines are 95 % bootstrap intervals over the verified test images: one that "
+            "crosses zero is no proven gain. "
+        )
+    st.caption(f"{words}Hatched: fewer than {frames.MIN_SUPPORT} test images have the attribute.")
+    alt = f"Average precision gained over {over} by attribute, most frequent first"
+    components.show_figure(figures.ap_gain(gains, over), "ap-gain", alt=alt)
     components.download_csv(gains, "ap-gain")
 
 
 def show_flips(run: Run) -> None:
     """Figure 5 of the paper."""
-    st.segmented_control(
-        "Counted over", list(frames.SCOPES), format_func=frames.SCOPES.get, required=True,
-        **state.bind("split", frames.SCOPES),
-    )  # fmt: skip
-    split = state.read().split
-    counts = load.frame(run, frames.flip_counts, split if split in frames.SCOPES else "")
-    if counts.empty:
-        components.empty_state(
-            "Not counted in this run", "`selfml evaluate` counts flips of the test images."
-        )
-        return
+    counts = load.frame(run, frames.flip_counts, components.pick("split", "Counted over", COUNTED))
     alt = "Labels added and taken off by attribute"
     components.show_figure(figures.flips(counts), "flips-by-attribute", alt=alt)
     components.download_csv(counts, "flips-by-attribute")
@@ -60,11 +83,18 @@ def show_flips(run: Run) -> None:
 
 def show_right(run: Run) -> None:
     """Precision and recall of the flips where the truth is known."""
-    counts = load.frame(run, frames.label_counts)
-    st.caption("Only labels that a person verified count here.")
+    with st.container(horizontal=True):
+        scope = components.pick("split", "Judged on", JUDGED) or "unseen"
+        direction = components.pick("direction", "Change", DIRECTIONS)
+    frame = load.frame(run, frames.correctness, scope, direction)
+    st.caption(
+        "Only labels that a person verified count here, without the images that the evidence was "
+        "learned from. The lines are 95 % intervals (Wilson); open marks have fewer than "
+        f"{frames.MIN_SUPPORT} labels behind them."
+    )
     alt = "Share of flips that are right and of wrong labels found, by attribute"
-    components.show_figure(figures.precision_recall(counts), "flips-right", alt=alt)
-    components.download_csv(counts, "flips-right")
+    components.show_figure(figures.precision_recall(frame), "flips-right", alt=alt)
+    components.download_csv(frame, "flips-right")
 
 
 def show_prevalence(run: Run) -> None:
@@ -77,17 +107,23 @@ def show_prevalence(run: Run) -> None:
 
 
 def show_category(run: Run) -> None:
-    """Where the flips are."""
-    by_category = load.frame(run, frames.flips_by_category)
-    direction = {"all": "All flips", "to_1": "Added", "to_0": "Taken off"}
-    st.segmented_control(
-        "Change", list(direction), format_func=direction.get, required=True,
-        **state.bind("direction", direction),
-    )  # fmt: skip
-    matrix = frames.category_matrix(by_category, state.read().direction)
-    alt = "Flips per 100 images by attribute and category"
-    components.show_figure(figures.by_category(matrix), "flips-by-category", alt=alt)
-    components.download_csv(by_category, "flips-by-category")
+    """Where the flips are, and where they are right."""
+    with st.container(horizontal=True):
+        measure = components.pick("measure", "Show", CELLS)
+        direction = components.pick("direction", "Change", DIRECTIONS)
+    cells = categories.cells(load.frame(run, categories.flips_by_category), direction)
+    shown = categories.most_flipped(cells)
+    left_out = cells["category"].nunique() - shown["category"].nunique()
+    if left_out:
+        st.caption(
+            f"The {categories.MAX_CATEGORIES} categories with most flips; the file has the other "
+            f"{left_out:,} too."
+        )
+    what = CELLS[measure]
+    alt = f"{what} by attribute and category"
+    figure = category_figures.by_category(shown, measure or "rate")
+    components.show_figure(figure, f"category-{measure or 'flips'}", alt=alt)
+    components.download_csv(cells, "flips-by-category")
 
 
 SHOWS = {
@@ -95,8 +131,11 @@ SHOWS = {
     "right": show_right,
     "prevalence": show_prevalence,
     "category": show_category,
+    "compare": compare_panels.show,
 }
-run = components.run_or_stop("attributes", "images", "flips", "labels_given", "labels_corrected")
+run = components.run_or_stop(
+    *("attributes", "images", "flips", "labels_given", "labels_corrected", "labels_true")
+)
 st.title("Attributes", anchor=False)
 attribute = choose(run)
 if attribute is not None:
@@ -107,4 +146,5 @@ else:
         **state.bind("part", PARTS),
     )  # fmt: skip
     SHOWS.get(state.read().part, show_gain)(run)
-    attribute_panels.show_all(run)
+    if state.read().part != "compare":
+        attribute_panels.show_all(run)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,30 @@ def test_from_an_attribute_to_its_flips(open_view: Open):
     settled(page)  # the count comes before the cards
     page.locator(".fc-card b").first.wait_for(timeout=30_000)
     assert set(page.locator(".fc-card b").all_inner_texts()) == {name}
+
+
+def test_two_runs_side_by_side_by_keyboard_and_as_files(
+    open_view: Open, browser_runs: Path, tmp_path: Path
+):
+    """From the address to the difference; a chosen measure comes by arrow key; files are saved."""
+    if not (browser_runs / "second").exists():
+        shutil.copytree(browser_runs / "tiny", browser_runs / "second")
+    page = open_view("attributes", "run=tiny&part=compare&other=second&measure=ap")
+    page.locator(".xtitle", has_text="tiny less second (points)").wait_for(timeout=30_000)
+    cells = page.locator("[data-testid=compare] tbody tr").first.locator("td")
+    assert cells.nth(3).inner_text() == "+0.0"
+    page.get_by_role("radio", name="Average precision").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.wait_for_url("**measure=precision")
+    page.locator(".xtitle", has_text="Flips that are right (%)").wait_for(timeout=30_000)
+    settled(page)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download as CSV").click()
+    saved.value.save_as(tmp_path / "compare.csv")
+    header = (tmp_path / "compare.csv").read_text(encoding="utf-8-sig").splitlines()[0]
+    assert header.startswith("attribute,value,value_other,difference,low,high,support")
+    page.locator(".js-plotly-plot").first.hover()
+    with page.expect_download() as picture:
+        page.locator(".modebar-btn[data-title*=Download]").first.click()
+    assert picture.value.suggested_filename == "selfml-compare-precision.png"

@@ -57,7 +57,7 @@ def open_view(runs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 def text_of(app: AppTest) -> str:
     """Everything that a view says: HTML, Markdown, captions, texts and metrics."""
     parts = [block.proto.body for block in app.get("html")]
-    for kind in (app.markdown, app.caption, app.text, app.title, app.subheader):
+    for kind in (app.markdown, app.caption, app.text, app.title, app.header, app.subheader):
         parts += [str(element.value) for element in kind]
     parts += [f"{metric.label}: {metric.value}" for metric in app.metric]
     return "\n".join(parts)

@@ -16,6 +16,7 @@ ALLOWED = {"run", "flips", "receipts", "simplex", "hull", "calibration", "correc
     "attribute_metrics",
     "counterfactual",
     "effects",
+    "intervals",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))

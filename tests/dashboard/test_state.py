@@ -12,6 +12,7 @@ FULL = Selection(
     category="<b>", direction="to_0", agreement="disagree", auto=True, truth="wrong",
     min_confidence=0.75, sort="hull", page=3, image=0, flip="12-3", basis=7, split="clean_test",
     part="flips", needed=True, without="3,12", relabel="3-0-no,7-1-unknown,7-2-yes",
+    other="another run", baseline="baseline_0", measure="ap",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ def test_defaults_are_left_out():
         {"min_confidence": "nan"},
         {"direction": "sideways"},
         {"map": "pca"},
+        {"baseline": "baseline_2"},
         {"flip": "1-2-3"},
         {"flip": "1"},
         {"auto": "yes"},
