@@ -190,12 +190,17 @@ def export(
     agreed_only: Annotated[
         bool, typer.Option(help="Only flips that strict evidence makes too.")
     ] = False,
+    auto_only: Annotated[
+        bool, typer.Option(help="Only flips that may be accepted without a look.")
+    ] = False,
 ) -> None:
     """Write corrected labels in the input's format, and each flip with its evidence."""
     from selfml.export import export as write
     from selfml.run import Run
 
-    done = write(Run(run), out, data=data, min_confidence=min_confidence, agreed_only=agreed_only)
+    limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
+    opened = Run(run)
+    done = write(opened, out, data=data, **limits)
     print(
         f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
         f"{done.flips_file}: {done.n_flips} flips with their evidence"

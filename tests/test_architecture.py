@@ -22,8 +22,8 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         0: ("selfml", "selfml.config", "selfml.config_sections", "selfml.run"),
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
-            *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
-            *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.calibration", "selfml.auto_accept", "selfml.metrics", "selfml.attribute_metrics"),
+            *("selfml.explanation_metrics", "selfml.receipts", "selfml.trust", "selfml.trust_measures"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),
