@@ -205,6 +205,8 @@ def export(
         f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
         f"{done.flips_file}: {done.n_flips} flips with their evidence"
     )
+    if auto_only and not done.n_flips:
+        print("No flip may be accepted without a look; `selfml evaluate` says why.")
     if not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
 

@@ -168,10 +168,11 @@ def trust_measures(run: Run) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 def _reliability(tested: pd.DataFrame) -> pd.DataFrame:
     parts = [("all", tested)]
     parts += [(name, tested[tested["corrected"] == label]) for name, label in DIRECTIONS.items()]
-    tables = [
-        reliability(part["confidence"].to_numpy(), part["correct"].to_numpy()).assign(direction=d)
-        for d, part in parts
-    ]
+    tables = []
+    for direction, part in parts:
+        table = reliability(part["confidence"].to_numpy(), part["correct"].to_numpy())
+        table.insert(0, "direction", direction)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 

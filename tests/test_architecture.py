@@ -22,8 +22,9 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         0: ("selfml", "selfml.config", "selfml.config_sections", "selfml.run"),
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
-            *("selfml.calibration", "selfml.auto_accept", "selfml.metrics", "selfml.attribute_metrics"),
-            *("selfml.explanation_metrics", "selfml.receipts", "selfml.trust", "selfml.trust_measures"),
+            *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
+            *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),
@@ -47,7 +48,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         2: (
             *("dashboard.load", "dashboard.media", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
-            *("dashboard.attribute_panels", "dashboard.basis_panels"),
+            *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.trust_panel"),
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

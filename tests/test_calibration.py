@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 
 from selfml import calibration as cal

@@ -20,7 +20,7 @@ from tests.tiny_dataset import Shop, open_shop, read_csv
 from tests.tiny_run import build_tiny_run
 from tests.training import TINY
 
-TABLES = ("metrics", "attribute_metrics")
+TABLES = ("metrics", "attribute_metrics", "reliability", "realised")
 
 
 @pytest.fixture
