@@ -127,23 +127,6 @@ class Explained:
         )
         return terms, scores
 
-    def scores_without_own_atom(
-        self, data: TrainingData, rows: np.ndarray, mode: str
-    ) -> np.ndarray:
-        """Log-odds (len(rows), L) by ``mode`` evidence, no image using an atom it labelled."""
-        name = "logit" if mode == "full" else "strict_logit"
-        part = Part(self.explainer, lambda x: self.explainer(x, training=False)[name])
-        every = np.arange(data.n_images)
-        inputs = {
-            "features": self.features,
-            "given": data.given.astype(np.float32),
-            "given_term": self.given_term,
-            "classifier": self.classifier,
-            "image": every.astype(np.int32),
-            "category": self.category_index(data),
-        }
-        return predict(part, inputs, rows).astype(np.float64)
-
     def _residual(self, data: TrainingData, scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
         flipper = self.explainer.flipper
         n_features = self.features.shape[1]
@@ -208,22 +191,18 @@ def write_results(session: Session, data: TrainingData, explained: Explained) ->
         distance = _hull_distances(session, explained.features, basis, advance)
     _write_coverage(session, coefficients, distance)
     frame = flips.flips_frame(data.given, terms, scores, data.true, mode=session.config.flips.mode)
-    _write_flips(session, data, explained, frame, distance)
+    _write_flips(session, data, frame, distance)
 
 
 def _write_flips(
-    session: Session,
-    data: TrainingData,
-    explained: Explained,
-    frame: pd.DataFrame,
-    distance: np.ndarray,
+    session: Session, data: TrainingData, frame: pd.DataFrame, distance: np.ndarray
 ) -> None:
     """Flips with calibrated confidence, and what their calibration rests on."""
     limit = trust.largest_covered_distance(distance, data.splits.noisy_train)
     covered = trust.covered_images(distance, limit)
     mode = session.config.flips.mode
     strength = np.abs(frame["score" if mode == "full" else "strict_score"].to_numpy())
-    found = _calibration(data, explained, frame.assign(strength=strength), covered, mode)
+    found = _calibration(data, frame, strength, covered)
     table = trust.trust_table(found, limit)
     decided = np.concatenate([found.images, data.splits.clean_train])
     frame = trust.with_trust(
@@ -236,24 +215,16 @@ def _write_flips(
 
 
 def _calibration(
-    data: TrainingData, explained: Explained, frame: pd.DataFrame, covered: np.ndarray, mode: str
+    data: TrainingData, frame: pd.DataFrame, strength: np.ndarray, covered: np.ndarray
 ) -> trust.Calibration:
-    """The flips that calibrate; :mod:`selfml.trust` says which and why."""
-    aside, clean = data.set_aside, data.splits.clean_train
-    if len(aside) >= trust.HELD_OUT_MINIMUM:
-        verified = np.full_like(data.given, -1)
-        verified[aside] = data.dataset.labels_verified[aside]
-        judged = trust.judged_flips(frame, frame["strength"].to_numpy(), verified, covered)
-        return trust.Calibration("held_out", aside, judged)
-    scores = explained.scores_without_own_atom(data, clean, mode)
-    corrected, given = flips.corrected_labels(data.given[clean], scores), data.given[clean]
-    i, j = np.nonzero((given >= 0) & (corrected != given))
-    own = pd.DataFrame(
-        {"image_index": clean[i], "attribute_index": j, "corrected": corrected[i, j]}
-    )
-    judged = trust.judged_flips(own, np.abs(scores[i, j]), data.verified, covered)
-    source = "clean_train" if len(judged) else "none"
-    return trust.Calibration(source, clean if len(judged) else clean[:0], judged)
+    """The flips of the images set aside, or none where these are too few (`selfml.trust`)."""
+    aside = data.set_aside
+    source = "held_out"
+    if len(aside) < trust.HELD_OUT_MINIMUM:
+        source, aside = "none", aside[:0]
+    verified = np.full_like(data.given, -1)
+    verified[aside] = data.dataset.labels_verified[aside]
+    return trust.Calibration(source, aside, trust.judged_flips(frame, strength, verified, covered))
 
 
 def coefficients_frame(coefficients: sparse.csr_matrix) -> pd.DataFrame:

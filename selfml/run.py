@@ -120,7 +120,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "trust": pa.schema(  # one row a direction, written by training (selfml.trust)
         [
             ("direction", pa.string()),  # to_1 | to_0
-            ("source", pa.string()),  # held_out | clean_train | none: which images calibrated
+            ("source", pa.string()),  # held_out | none: which images calibrated
             ("status", pa.string()),  # guaranteed, or why there is no guarantee
             ("n_images", pa.int32()),  # that calibrated
             ("n_flips", pa.int32()),  # of theirs in this direction

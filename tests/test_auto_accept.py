@@ -102,3 +102,70 @@ def test_threshold_is_useful_where_flips_are_good():
     assert len(found) / len(thresholds) > 0.6
     assert np.median(found) < 0.8
     assert broken <= 0.083
+
+
+# ------------------------------------------------------------------------ flips of one image
+def test_correlation_by_hand():
+    # images of two flips, both right or both wrong: correlation 1; no pair, nothing to correlate
+    both = np.repeat([1, 0] * 10, 2)
+    assert auto.image_correlation(both, np.repeat(np.arange(20), 2)) == pytest.approx(1)
+    assert auto.image_correlation(both, np.arange(40)) == 0
+    # one right and one wrong in every image: they never go together
+    assert auto.image_correlation([1, 0] * 20, np.repeat(np.arange(20), 2)) == 0
+    # nine wrong flips are too few to tell: the worst is assumed
+    few = np.ones(40)
+    few[:9] = 0
+    assert auto.image_correlation(few, np.repeat(np.arange(20), 2)) == 1
+
+
+def test_flips_that_go_together_count_once():
+    # 100 images of two flips that are always alike tell as much as 100 flips
+    right = np.repeat(np.arange(100) >= 20, 2)
+    images = np.repeat(np.arange(100), 2)
+    table = auto.threshold_tests(np.full(200, 0.7), right, images=images, precision=0.7)
+    last = table.iloc[-1]
+    assert (last["count"], last["correct"]) == (200, 160)
+    assert last["effective"] == pytest.approx(100)
+    assert last["lower_bound"] == pytest.approx(auto.precision_lower_bound(80, 100))
+    alone = auto.threshold_tests(np.full(200, 0.7), right, precision=0.7).iloc[-1]
+    assert (alone["effective"], alone["lower_bound"] > last["lower_bound"]) == (200, True)
+
+
+def test_tests_stop_being_proven_at_the_first_failure():
+    confidence = np.repeat([0.97, 0.85, 0.6], 100)
+    correct = np.ones(300, bool)
+    correct[100:120] = False
+    table = auto.threshold_tests(confidence, correct, precision=0.88, grid=[0.5, 0.8, 0.95])
+    assert table["threshold"].tolist() == [0.95, 0.8, 0.5]
+    assert (table["lower_bound"] >= 0.88).tolist() == [True, False, True]
+    assert table["proven"].tolist() == [True, False, False]
+    assert auto.threshold_tests([], []).empty
+
+
+def test_images_must_be_alike():
+    with pytest.raises(ValueError, match="images must be"):
+        auto.threshold_tests([0.9, 0.8], [1, 1], images=[1])
+
+
+def clustered(rng, n_images, per_image, share_bad):
+    """Flips of images that are either good (all right) or bad (half right): precision .949."""
+    size = 1 + rng.poisson(per_image, n_images)
+    image = np.repeat(np.arange(n_images), size)
+    bad = (rng.random(n_images) < share_bad)[image]
+    return image, rng.random(len(image)) < np.where(bad, 0.5, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_image", [1, 5])
+def test_promise_is_kept_where_flips_of_an_image_go_together(per_image):
+    rng = np.random.default_rng(1)
+    broken = {True: 0, False: 0}
+    for _ in range(300):
+        image, right = clustered(rng, 250, per_image, 0.102)  # 1 - .102 / 2 = .949
+        for known in broken:
+            images = image if known else None
+            found = auto.auto_accept_threshold(np.full(len(image), 0.9), right, images=images)
+            broken[known] += found is not None
+    assert broken[True] / 300 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+    if per_image == 5:  # and would be broken if they counted as independent
+        assert broken[False] / 300 > 0.12

@@ -62,7 +62,7 @@ def source_sentence(thresholds: pd.DataFrame) -> str:
     """Which images calibrated the confidence, in a sentence."""
     first = thresholds.iloc[0]
     if first["source"] == "none":
-        return "There were no flips to calibrate on: confidence is the evidence's own."
+        return "Confidence is not calibrated: it is what the evidence itself says."
     n = int(first["n_images"])
     return f"Calibrated on {n:,} images: {SOURCES[first['source']]}."
 
