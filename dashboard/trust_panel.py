@@ -31,6 +31,7 @@ def show(run: Run) -> None:
         _reliability(of)
     with right:
         _realised(of)
+    st.html(_table_html(frames.threshold_rows(of)))
     _details(of)
 
 
@@ -54,10 +55,11 @@ def _reliability(of: frames.Trust) -> None:
     components.show_figure(figures.reliability(found), "reliability", alt=alt)
     if "all" in of.errors:
         after, before = of.errors["all"]
+        calibrated = (of.thresholds["source"] == "held_out").any()
+        earlier = f"; before calibration by {before:.1f}" if calibrated else ""
         st.caption(
             f"Confidence is off by {after:.1f} percentage points on average (calibration error, "
-            f"ECE); before calibration by {before:.1f}. On the dashed line it is exactly right. "
-            "Larger dots stand for more flips; bars are 95 % intervals."
+            f"ECE){earlier}. On the dashed line it is exactly right. Larger dots stand for more flips; bars are 95 % intervals."
         )
 
 
@@ -67,15 +69,14 @@ def _realised(of: frames.Trust) -> None:
     figure = figures.realised(of.realised, precision=precision)
     alt = "Share of accepted flips that are right, each time other images were set aside"
     components.show_figure(figure, "realised", alt=alt)
-    st.html(_table_html(frames.threshold_rows(of)))
     drawn = of.realised[of.realised["resample"] > 0]
     if drawn.empty:
         return
     n, aside, rest = (int(drawn[name].max()) for name in ("resample", "n_calibration", "n_images"))
     stands_in = (of.thresholds["source"] != "held_out").any()
-    why = "this run set none aside, so half of its test images stand in. " if stands_in else ""
+    why = "this run set none aside, so half of its test images stand in; " if stands_in else ""
     st.caption(
-        f"{n} draws: {why}Of the verified images that training never used, {aside:,} were set "
+        f"{n} draws: {why}of the verified images that training never used, {aside:,} were set "
         f"aside to find the threshold, and flips of the other {rest:,} were counted. A promise "
         "with 95 % certainty may fail in 1 of 20 draws."
     )
@@ -126,7 +127,9 @@ def _details(of: frames.Trust) -> None:
             f"than {distance:.3g}, which 5 % of the noisy training images are), and of images a "
             "person verified.\n\n"
             "**Not promised**: anything about another catalogue, another season, or about one "
-            "attribute alone; the promise is about all flips of a direction together."
+            "attribute alone; the promise is about all flips of a direction together. Images that "
+            "training did not see at all, as test images are, fare a little worse than those whose "
+            "given labels it saw."
         )
         rows = frames.threshold_rows(of)
         components.download_csv(rows, "trust")

@@ -83,6 +83,8 @@ def realised(table: pd.DataFrame, *, precision: float) -> go.Figure:
     figure.update_layout(margin={"t": 30})
     drawn = table[(table["resample"] > 0) & table["precision"].notna()]
     if drawn.empty:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
         return theme.note(figure, "Nothing was accepted in any draw")
     figure.add_vline(
         x=precision, line={"color": theme.NEUTRAL, "dash": "dash", "width": 1.5},

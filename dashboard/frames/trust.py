@@ -77,7 +77,7 @@ def promise(row: pd.Series) -> str:
         f"{100 * row['confidence_level']:.0f} % certainty at least {100 * row['precision']:.0f} % "
         f"of them are right. On the images set aside {row['n_tested_correct']:,} of "
         f"{row['n_tested']:,} were."
-    )
+    ).replace(" %", "\u00a0%")
 
 
 def threshold_rows(of: Trust) -> pd.DataFrame:

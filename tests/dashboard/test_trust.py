@@ -61,7 +61,7 @@ def test_thresholds_with_their_spread(of):
 def test_the_promise_in_words(of):
     row = of.thresholds.set_index("direction").loc["to_1"]
     assert of.guaranteed
-    assert "at least 95 % of them are right" in frames.promise(row)
+    assert "at least 95\u00a0% of them are right" in frames.promise(row)
     none = row.copy()
     none["status"] = "no_held_out"
     assert frames.promise(none).startswith("No guarantee, so none is accepted: too few verified")
