@@ -59,7 +59,8 @@ def _reliability(of: frames.Trust) -> None:
         earlier = f"; before calibration by {before:.1f}" if calibrated else ""
         st.caption(
             f"Confidence is off by {after:.1f} percentage points on average (calibration error, "
-            f"ECE){earlier}. On the dashed line it is exactly right. Larger dots stand for more flips; bars are 95 % intervals."
+            f"ECE){earlier}. On the dashed line it is exactly right. Larger dots stand for more "
+            "flips; bars are 95 % intervals."
         )
 
 
