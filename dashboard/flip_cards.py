@@ -40,6 +40,9 @@ CSS = (
 )
 
 
+SAFE = "Safe to accept without a look; the receipt says what that means"
+
+
 def _share(part: int, whole: int) -> str:
     return f"{part:,} ({100 * part / whole:.0f} %)" if whole else "0"
 
@@ -70,6 +73,8 @@ def _card(row: object, url: str, href: str) -> str:
     if row.truth >= 0:
         right = row.truth == row.corrected
         chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
+    if row.auto_accept:
+        chips.append(f'<span title="{SAFE}">{chip("safe", RIGHT, "✓✓")}</span>')
     has = f"basis images say {100 * row.label_score:.0f} %"
     note = has if row.strict_agrees else f"{has}, alone they disagree"
     sure = percent(row.confidence).replace("over ", "&gt;")

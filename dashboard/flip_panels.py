@@ -11,6 +11,7 @@ from dashboard import components, load, media, receipt_html, state, what_if_pane
 from dashboard.figures import flips as figures
 from dashboard.frames import flips as frames
 from dashboard.frames import receipt as receipts
+from dashboard.frames import trust as trusts
 from dashboard.frames.receipt_words import sentences
 from dashboard.state import Selection
 from selfml.receipts import Receipt, receipt
@@ -72,7 +73,11 @@ def show_receipt(run: Run, selection: Selection, image_index: int, attribute_ind
     _navigation(run, selection, flip)
     url = media.image_url(run, image_index)
     words = sentences(of, verdict, atoms)
-    st.html(receipt_html.CSS + receipt_html.head(of, verdict, words, image, url))
+    why = ""
+    if flip is not None:
+        found = load.frame(run, trusts.trust)
+        why = trusts.acceptance(found, flip, float(image["hull_distance"]))
+    st.html(receipt_html.CSS + receipt_html.head(of, verdict, words, image, url, why))
     st.page_link(
         "views/flips.py",
         label="All labels of this image",

@@ -35,6 +35,8 @@ CSS = f"""
 .rc-words{{font-size:1.08rem;line-height:1.55;max-width:68ch;margin:14px 0;
  overflow-wrap:anywhere}}
 .rc-words b{{font-weight:600}}
+.rc-safe{{border-left:4px solid {RIGHT};padding:2px 0 2px 12px;margin:10px 0;max-width:68ch;
+ font-size:.9rem;line-height:1.45}}
 .rc-meta{{font-size:.84rem;opacity:.75;margin-top:10px;overflow-wrap:anywhere}}
 .rc-strip{{display:flex;gap:12px;overflow-x:auto;padding:2px 2px 10px}}
 .rc-card{{flex:0 0 138px;font-size:.82rem;line-height:1.4;margin:0}}
@@ -98,9 +100,14 @@ def verdict_chips(receipt: Receipt, of: Verdict) -> str:
 
 
 def head(
-    receipt: Receipt, of: Verdict, sentences: Sequence[str], image: pd.Series, url: str
+    receipt: Receipt,
+    of: Verdict,
+    sentences: Sequence[str],
+    image: pd.Series,
+    url: str,
+    acceptance: str = "",
 ) -> str:
-    """The image beside the change, the chips and the reason in words."""
+    """The image beside the change, the chips, the reason in words, and what acceptance means."""
     labels = label_chip(receipt.given, "given: ") + (
         " → " + label_chip(of.corrected, "now: ") if of.flipped else ""
     )
@@ -116,9 +123,13 @@ def head(
         f"<h2>{escape(receipt.attribute)}</h2>"
         f'<div class="rc-chips">{labels}</div><div style="height:6px"></div>'
         f"{verdict_chips(receipt, of)}"
-        f'<p class="rc-words" data-testid="receipt-words">{words}</p>'
+        f'<p class="rc-words" data-testid="receipt-words">{words}</p>{_acceptance(acceptance)}'
         f'<div class="rc-meta">{meta}</div></div></div>'
     )
+
+
+def _acceptance(text: str) -> str:
+    return f'<p class="rc-safe" data-testid="acceptance">{escape(text)}</p>' if text else ""
 
 
 def _card(row: object, url: str, href: str, of: Verdict, edit: str) -> str:

@@ -1,4 +1,4 @@
-"""From scores to probabilities that can be acted on, and flips accepted without a person.
+"""From scores to probabilities that can be acted on.
 
 Notation: ``z_ij`` logit, ``y_ij`` label (0, 1; -1 unknown, masked), ``p_ij = sigmoid(a_j z_ij +
 b_j)`` with slope ``a_j`` and intercept ``b_j``.
@@ -8,13 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from scipy.stats import beta
 
 _NEWTON_STEPS = 100
 _PRECISE = 1e-10  # relative decrease of the loss below which a column is done
-
-THRESHOLD_GRID: tuple[float, ...] = tuple(float(t) for t in 1 - np.geomspace(0.001, 0.5, 40))
-"""Default thresholds of `auto_accept_threshold`, .999 down to .5, finer near 1 (our choice)."""
 
 
 def fit_platt(
@@ -23,6 +19,7 @@ def fit_platt(
     mask: ArrayLike | None = None,
     *,
     prior_strength: float = 5.0,
+    identity_strength: float = 1.0,
 ) -> tuple[NDArray, NDArray]:
     """Platt scaling per attribute, drawn towards one shared line where examples are few.
 
@@ -39,6 +36,10 @@ def fit_platt(
         as 4 s cells at p = .5. Our choice: 5. On simulated catalogues (34 attributes, 50 to 500
         images) held-out loss was lowest near 3, and within 2 % of that from 1 to 30.
 
+    identity_strength : float
+        Weight, positive, of slope 1 and intercept 0 (logits that are right already) against the
+        examples in the shared line, counted in the same way.
+
     Returns
     -------
     slope, intercept : ndarray (L,)
@@ -49,23 +50,27 @@ def fit_platt(
     ------
     ValueError
         On shapes that differ, labels other than -1, 0, 1, logits not finite in a used cell, or a
-        prior strength that is not positive.
+        strength that is not positive.
 
     Notes
     -----
     Platt 1999; the shrinkage is our choice. The shared line maximises the likelihood of all cells
-    with a prior of weight one at slope 1 and intercept 0 (no change). Each attribute then minimises
-    its loss plus ``prior_strength / 2 * (s^2 (a_j - a)^2 + (b_j - b)^2)``, s the standard deviation
-    of the logits, by Newton steps that are halved until the loss falls. With no examples the
-    attribute has the shared line.
+    with a prior of weight ``identity_strength`` at slope 1 and intercept 0 (no change). Each
+    attribute then minimises its loss plus ``prior_strength / 2 * (s^2 (a_j - a)^2 + (b_j - b)^2)``,
+    s the standard deviation of the logits, by Newton steps that are halved until the loss falls.
+    With no examples the attribute has the shared line.
     """
     z, y, used = _checked_cells(logits, labels, mask)
     if not prior_strength > 0:
         raise ValueError(f"prior_strength must be positive, got {prior_strength}")
+    if not identity_strength > 0:
+        raise ValueError(f"identity_strength must be positive, got {identity_strength}")
     spread = float(np.std(z[used])) if used.any() else 1.0
     weight = np.array([max(spread, 1e-6) ** 2, 1.0])
     cells = used.ravel()[:, None]
-    shared = _newton(z.reshape(-1, 1), y.reshape(-1, 1), cells, np.array([[1.0, 0.0]]), weight)
+    identity = np.array([[1.0, 0.0]])
+    own_weight = identity_strength * weight
+    shared = _newton(z.reshape(-1, 1), y.reshape(-1, 1), cells, identity, own_weight)
     start = np.repeat(shared, z.shape[1], axis=0)
     line = _newton(z, y, used, start, prior_strength * weight)
     return line[:, 0], line[:, 1]
@@ -208,97 +213,6 @@ def expected_calibration_error(
         return float("nan")
     distance = (table["mean_probability"] - table["observed_fraction"]).abs()
     return float(np.average(distance, weights=table["count"]))
-
-
-def precision_lower_bound(
-    correct: ArrayLike, count: ArrayLike, *, confidence_level: float = 0.95
-) -> NDArray:
-    """Exact one-sided lower bound of a binomial proportion (Clopper & Pearson 1934).
-
-    ``correct`` of ``count`` were right, elementwise; the bound in 0..1, 0 where none was.
-    """
-    k, n = np.broadcast_arrays(np.asarray(correct, float), np.asarray(count, float))
-    bound = beta.ppf(1 - confidence_level, np.maximum(k, 1), np.maximum(n - k, 0) + 1)
-    return np.where(k > 0, bound, 0.0)
-
-
-def auto_accept_threshold(
-    confidence: ArrayLike,
-    correct: ArrayLike,
-    *,
-    precision: float = 0.95,
-    confidence_level: float = 0.95,
-    min_count: int = 100,
-    grid: ArrayLike = THRESHOLD_GRID,
-) -> float | None:
-    """Lowest confidence from which flips may be accepted without a person.
-
-    Parameters
-    ----------
-    confidence : array_like (M,)
-        Confidence of every flip of a set that nothing was fitted on (cross-fitted, or held out).
-    correct : array_like of bool (M,)
-        Whether the flip gave the verified label.
-    precision : float
-        Precision that accepted flips must have, between 0 and 1.
-    confidence_level : float
-        How sure to be of that, between 0 and 1.
-    min_count : int
-        Testing starts at the highest threshold that accepts this many flips, at least 1. With a
-        precision of .95 fewer than 59 can prove nothing; 100 is our choice.
-    grid : array_like
-        Thresholds to try, chosen before seeing these flips; used from high to low.
-
-    Returns
-    -------
-    float or None
-        Accept flips with ``confidence >= threshold``; None when no guarantee can be given.
-
-    Raises
-    ------
-    ValueError
-        On shapes that differ, values that are not finite or a setting out of range.
-
-    Notes
-    -----
-    **Guarantee.** Over draws of the flips given here, with probability at least
-    ``confidence_level``, either None is returned or a new flip with a confidence at or above the
-    threshold is correct with probability at least ``precision``.
-
-    **Why.** For a fixed threshold the number correct among n accepted is binomial, so "precision
-    too low" is rejected at level ``1 - confidence_level`` exactly when the Clopper-Pearson bound
-    reaches ``precision``. Thresholds are tested in a fixed order and the first that is not rejected
-    ends the test, so the first false one has to be rejected for any error (fixed-sequence testing;
-    Angelopoulos et al. 2021, Learn then Test): no correction for the number of thresholds.
-
-    **Assumptions.** (1) The flips here and those to come are exchangeable: same catalogue, same
-    model, drawn alike. A flip of another season, or from a model trained on these very flips, is
-    not covered. Several flips of one image count as independent; where errors come in clusters,
-    give one flip for each image. (2) Where ``min_count`` skips the top of the grid, precision must
-    not fall as confidence rises there; a grid whose first threshold is sure to accept
-    ``min_count`` flips does not need this.
-    """
-    score, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
-    if score.ndim != 1 or score.shape != right.shape:
-        raise ValueError(
-            f"confidence and correct must be (M,) alike, got {score.shape} and {right.shape}"
-        )
-    if not np.isfinite(score).all() or not np.isin(right, (0, 1)).all():
-        raise ValueError("confidence must be finite and correct be true or false")
-    if not (0 < precision < 1 and 0 < confidence_level < 1 and min_count >= 1):
-        raise ValueError(
-            "precision and confidence_level must lie between 0 and 1 and min_count be at least 1, "
-            f"got {precision}, {confidence_level}, {min_count}"
-        )
-    thresholds = np.unique(np.asarray(grid, dtype=np.float64))[::-1]
-    order = np.argsort(-score, kind="stable")
-    count = np.searchsorted(-score[order], -thresholds, side="right")
-    hits = np.concatenate([[0], np.cumsum(right[order])])[count]
-    tested = count >= min_count
-    thresholds, hits, count = thresholds[tested], hits[tested], count[tested]
-    proven = precision_lower_bound(hits, count, confidence_level=confidence_level) >= precision
-    n_proven = len(proven) if proven.all() else int(np.argmin(proven))
-    return float(thresholds[n_proven - 1]) if n_proven else None
 
 
 def _checked_cells(

@@ -190,16 +190,23 @@ def export(
     agreed_only: Annotated[
         bool, typer.Option(help="Only flips that strict evidence makes too.")
     ] = False,
+    auto_only: Annotated[
+        bool, typer.Option(help="Only flips that may be accepted without a look.")
+    ] = False,
 ) -> None:
     """Write corrected labels in the input's format, and each flip with its evidence."""
     from selfml.export import export as write
     from selfml.run import Run
 
-    done = write(Run(run), out, data=data, min_confidence=min_confidence, agreed_only=agreed_only)
+    limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
+    opened = Run(run)
+    done = write(opened, out, data=data, **limits)
     print(
         f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
         f"{done.flips_file}: {done.n_flips} flips with their evidence"
     )
+    if auto_only and not done.n_flips:
+        print("No flip may be accepted without a look; `selfml evaluate` says why.")
     if not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
 

@@ -10,9 +10,15 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def select_flips(
-    flips: pd.DataFrame, *, min_confidence: float = 0.0, agreed_only: bool = False
+    flips: pd.DataFrame,
+    *,
+    min_confidence: float = 0.0,
+    agreed_only: bool = False,
+    auto_only: bool = False,
 ) -> pd.DataFrame:
     """The flips to apply: at least this sure, and if asked only those strict evidence makes too.
+
+    ``auto_only`` leaves those that may be accepted without a look (:mod:`selfml.trust`).
 
     Raises
     ------
@@ -24,6 +30,8 @@ def select_flips(
     keep = flips["confidence"] >= min_confidence
     if agreed_only:
         keep &= flips["strict_agrees"]
+    if auto_only:
+        keep &= flips["auto_accept"]
     return flips[keep]
 
 

@@ -26,6 +26,7 @@ from selfml.flips import evidence, read_evidence_model, sigmoid
 from selfml.hull import pca_explained_variance
 from selfml.metrics import TABLE_1, table_1
 from selfml.run import METHODS, Run, RunError, RunWriter
+from selfml.trust_measures import trust_measures
 
 PROBABILITIES = dict(
     zip(
@@ -55,8 +56,11 @@ EXTRA = {
 Row = tuple[str, str, float, str]
 
 
-def evaluate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure a run; returns the rows of ``metrics`` and ``attribute_metrics``.
+Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
+
+
+def evaluate(run: Run) -> Tables:
+    """Measure a run; returns the rows of the tables that :func:`store` writes, in its order.
 
     Raises
     ------
@@ -77,15 +81,26 @@ def evaluate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
         *_explanations(run, noisy),
         *_counts(run, split, noisy),
     ]
+    reliability, realised, trust = trust_measures(run)
     frame = pd.DataFrame(rows, columns=["method", "metric", "value", "definition"])
-    return frame[frame["value"].notna()].reset_index(drop=True), _by_attribute(run, test)
+    frame = pd.concat([frame, trust], ignore_index=True)
+    metrics = frame[frame["value"].notna()].reset_index(drop=True)
+    return metrics, _by_attribute(run, test), reliability, realised
 
 
-def store(run: Run, metrics: pd.DataFrame, attribute_metrics: pd.DataFrame) -> None:
-    """Write both tables into the run; repeating it writes the same."""
+def store(
+    run: Run,
+    metrics: pd.DataFrame,
+    attribute_metrics: pd.DataFrame,
+    reliability: pd.DataFrame,
+    realised: pd.DataFrame,
+) -> None:
+    """Write all tables into the run; repeating it writes the same."""
     writer = RunWriter(run.path)
     writer.write_table("metrics", metrics)
     writer.write_table("attribute_metrics", attribute_metrics)
+    writer.write_table("reliability", reliability)
+    writer.write_table("realised", realised)
 
 
 def _classification(run: Run, test: np.ndarray) -> Iterator[Row]:

@@ -37,6 +37,7 @@ def export(
     data: str | Path | None = None,
     min_confidence: float = 0.0,
     agreed_only: bool = False,
+    auto_only: bool = False,
 ) -> Exported:
     """Write ``out`` (labels) and ``<out stem>.flips.csv`` (flips with their evidence).
 
@@ -61,7 +62,12 @@ def export(
     if not run.has("flips", "labels_given", "images"):
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data or run.info["dataset"]["path"])
-    flips = select_flips(run.table("flips"), min_confidence=min_confidence, agreed_only=agreed_only)
+    flips = select_flips(
+        run.table("flips"),
+        min_confidence=min_confidence,
+        agreed_only=agreed_only,
+        auto_only=auto_only,
+    )
     if root.exists():
         dataset = read_dataset(root)
         own = [dataset.labels_file, *(dataset.root / n for n in ("clean.csv", "truth.csv"))]

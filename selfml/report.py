@@ -10,6 +10,7 @@ from rich.text import Text
 
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import METHODS, Run
+from selfml.trust import SOURCES, guarantee
 
 TITLES = {"baseline_0": "Baseline 0", "baseline_1": "Baseline 1", "self_ml": "SELF-ML"}
 DEFINITIONS = (
@@ -28,6 +29,16 @@ FLIPS = (
     ("1 -> 0 recall", "to_0_recall"),
     ("residual noise", "residual_noise_corrected"),
 )
+TRUST = (
+    ("calibration error of confidence", "confidence_ece"),
+    ("the same before calibration", "confidence_ece_uncalibrated"),
+    ("accepted without a look", "auto_accept_share"),
+    ("of these right", "auto_accept_precision"),
+    ("20 other sets: mean right", "auto_accept_resampled_mean"),
+    ("20 other sets: lowest", "auto_accept_resampled_lowest"),
+    ("20 other sets: promise kept", "auto_accept_resampled_kept"),
+)
+TRUST_COLUMNS = (("", "all flips"), ("_to_1", "to 1"), ("_to_0", "to 0"))
 LEARNED = (
     *("atoms_used", "atoms_95", "nonzeros_per_image", "self_coefficient"),
     *("categories_covered", "labels_covered", "r2", "r2_hull", "r2_pca", "flips_strict_agree"),
@@ -35,11 +46,12 @@ LEARNED = (
 
 
 def run_tables(run: Run) -> Iterator[Table]:
-    """Table 1, flips, what the basis learned, and the attributes."""
+    """Table 1, flips, which can be trusted, what the basis learned, and the attributes."""
     metrics = run.table("metrics")
     values = metrics.set_index(["method", "metric"])["value"]
     yield _table_1(values, run)
     yield _flips(values)
+    yield _trust(values, run)
     yield _learned(values, metrics)
     yield _attributes(run)
 
@@ -83,6 +95,28 @@ def _flips(values: pd.Series) -> Table:
     for title, name in FLIPS:
         cells = (_cell(values, method, name + suffix) for _, method, suffix in columns)
         table.add_row(title, *cells)
+    return table
+
+
+def _trust(values: pd.Series, run: Run) -> Table:
+    """Calibration of confidence, and what is accepted without a look, by direction."""
+    trust = run.table("trust") if run.has("trust") else None
+    table = Table(title="Trust: confidence and accepted flips of test images (%)")
+    table.add_column("measure")
+    for _, title in TRUST_COLUMNS:
+        table.add_column(title, justify="right")
+    for title, name in TRUST:
+        table.add_row(title, *(_cell(values, "self_ml", name + end) for end, _ in TRUST_COLUMNS))
+    if trust is None:
+        table.caption = "This run is of an older program: nothing is accepted without a look."
+        return table
+    first = trust.iloc[0]
+    lines = [f"calibrated on {first['n_images']} images ({SOURCES[first['source']]})"]
+    lines += [
+        f"{direction.replace('_', ' ')}: {guarantee(row)}"
+        for direction, row in trust.set_index("direction").iterrows()
+    ]
+    table.caption = "; ".join(lines)
     return table
 
 

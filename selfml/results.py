@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from keras import ops
 from scipy import sparse
 
-from selfml import flips
+from selfml import flips, trust
 from selfml.basis import BasisLabels
 from selfml.extract import Part, predict
 from selfml.flips import EvidenceModel
@@ -186,10 +187,44 @@ def write_results(session: Session, data: TrainingData, explained: Explained) ->
     writer.write_text("evidence.json", model.to_json())
     writer.write_table("coefficients", coefficients_frame(coefficients))
     writer.write_table("basis", basis_frame(data, explained.basis_labels, coefficients))
-    frame = flips.flips_frame(data.given, terms, scores, data.true, mode=session.config.flips.mode)
-    writer.write_table("flips", frame)
     with session.reporter.task("hull distances", data.n_images) as advance:
-        _write_coverage(session, data, explained.features, basis, coefficients, advance)
+        distance = _hull_distances(session, explained.features, basis, advance)
+    _write_coverage(session, coefficients, distance)
+    frame = flips.flips_frame(data.given, terms, scores, data.true, mode=session.config.flips.mode)
+    _write_flips(session, data, frame, distance)
+
+
+def _write_flips(
+    session: Session, data: TrainingData, frame: pd.DataFrame, distance: np.ndarray
+) -> None:
+    """Flips with calibrated confidence, and what their calibration rests on."""
+    limit = trust.largest_covered_distance(distance, data.splits.noisy_train)
+    covered = trust.covered_images(distance, limit)
+    mode = session.config.flips.mode
+    strength = np.abs(frame["score" if mode == "full" else "strict_score"].to_numpy())
+    found = _calibration(data, frame, strength, covered)
+    table = trust.trust_table(found, limit)
+    decided = np.concatenate([found.images, data.splits.clean_train])
+    frame = trust.with_trust(
+        frame, table, strength=strength, covered=covered, decided_images=decided
+    )
+    images = pd.DataFrame({"image_index": np.sort(found.images)})
+    session.writer.write_table("calibration", images)
+    session.writer.write_table("trust", table)
+    session.writer.write_table("flips", frame)
+
+
+def _calibration(
+    data: TrainingData, frame: pd.DataFrame, strength: np.ndarray, covered: np.ndarray
+) -> trust.Calibration:
+    """The flips of the images set aside, or none where these are too few (`selfml.trust`)."""
+    aside = data.set_aside
+    source = "held_out"
+    if len(aside) < trust.HELD_OUT_MINIMUM:
+        source, aside = "none", aside[:0]
+    verified = np.full_like(data.given, -1)
+    verified[aside] = data.dataset.labels_verified[aside]
+    return trust.Calibration(source, aside, trust.judged_flips(frame, strength, verified, covered))
 
 
 def coefficients_frame(coefficients: sparse.csr_matrix) -> pd.DataFrame:
@@ -227,14 +262,24 @@ def basis_frame(
     )
 
 
-def _write_coverage(session, data, features, basis, coefficients, advance) -> None:
-    """Add hull distance and active atoms to ``images.parquet``."""
-    distance = np.zeros(data.n_images, np.float32)
-    for start in range(0, data.n_images, 1024):
+def _hull_distances(
+    session: Session, features: np.ndarray, basis: np.ndarray, advance: Callable[[int], None]
+) -> np.ndarray:
+    """Distance of each image's features from the hull of the basis, (N,) float32."""
+    n_images = len(features)
+    distance = np.zeros(n_images, np.float32)
+    for start in range(0, n_images, 1024):
         session.check()
         part = hull_coefficients(features[start : start + 1024], basis, tolerance=1e-2)
         distance[start : start + 1024] = part.hull_distance
-        advance(min(start + 1024, data.n_images))
+        advance(min(start + 1024, n_images))
+    return distance
+
+
+def _write_coverage(
+    session: Session, coefficients: sparse.csr_matrix, distance: np.ndarray
+) -> None:
+    """Add hull distance and active atoms to ``images.parquet``."""
     frame = Run(session.writer.path).table("images")
     frame["hull_distance"] = distance
     frame["n_active"] = np.diff(coefficients.indptr).astype(np.int16)

@@ -21,7 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Runs of version 1 are read too: they lack the tables of ``SINCE_2``, which is all the difference.
+READABLE_VERSIONS = (1, 2)
 STATUSES = ("running", "complete", "failed")
 SPLITS = ("noisy_train", "noisy_test", "clean_train", "clean_test")
 METHODS = ("baseline_0", "baseline_1", "self_ml")
@@ -112,7 +114,57 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("support", pa.int32()),
         ]
     ),
+    "calibration": pa.schema(  # images whose verified labels calibrated the confidence of flips
+        [("image_index", pa.int32())]
+    ),
+    "trust": pa.schema(  # one row a direction, written by training (selfml.trust)
+        [
+            ("direction", pa.string()),  # to_1 | to_0
+            ("source", pa.string()),  # held_out | none: which images calibrated
+            ("status", pa.string()),  # guaranteed, or why there is no guarantee
+            ("n_images", pa.int32()),  # that calibrated
+            ("n_flips", pa.int32()),  # of theirs in this direction
+            ("n_correct", pa.int32()),
+            ("slope", pa.float64()),  # confidence = sigmoid(slope * |log-odds| + intercept)
+            ("intercept", pa.float64()),
+            ("correlation", pa.float64()),  # between flips of an image, from above
+            ("precision", pa.float64()),  # wanted of accepted flips
+            ("confidence_level", pa.float64()),
+            ("threshold", pa.float64()),  # on |log-odds|; null: nothing is accepted
+            ("threshold_confidence", pa.float64()),  # the same as a confidence
+            ("n_tested", pa.int32()),  # flips in the test that decided
+            ("n_tested_correct", pa.int32()),
+            ("lower_bound", pa.float64()),  # of their precision
+            ("largest_covered_distance", pa.float64()),  # beyond it an image is uncovered
+        ]
+    ),
+    "reliability": pa.schema(  # of flips on C_test
+        [
+            ("direction", pa.string()),  # to_1 | to_0 | all
+            ("bin_low", pa.float64()),
+            ("bin_high", pa.float64()),
+            ("count", pa.int32()),
+            ("mean_confidence", pa.float64()),
+            ("observed", pa.float64()),  # share of correct flips
+            ("low", pa.float64()),  # 95 % interval of it
+            ("high", pa.float64()),
+        ]
+    ),
+    "realised": pa.schema(  # precision of accepted flips, with other images set aside each time
+        [
+            ("resample", pa.int16()),  # 0: the run's own thresholds, on C_test
+            ("direction", pa.string()),
+            ("n_calibration", pa.int32()),  # images set aside
+            ("n_images", pa.int32()),  # images counted on
+            ("threshold", pa.float64()),
+            ("n_flips", pa.int32()),
+            ("n_accepted", pa.int32()),
+            ("n_correct", pa.int32()),
+            ("precision", pa.float64()),  # null where none was accepted
+        ]
+    ),
 }
+SINCE_2 = ("calibration", "trust", "reliability", "realised")
 
 # name -> (dtype, shape in the axes' letters)
 ARRAYS: dict[str, tuple[str, str]] = {
@@ -245,9 +297,10 @@ class Run:
                 "name a folder that `selfml train` wrote"
             ) from error
         version = self.info.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
+            known = " and ".join(map(str, READABLE_VERSIONS))
             raise RunError(
-                f"{self.path}: schema version {version}, this program reads {SCHEMA_VERSION}; "
+                f"{self.path}: schema version {version}, this program reads {known}; "
                 "train it again or use the release that wrote it"
             )
 

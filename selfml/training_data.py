@@ -49,6 +49,15 @@ class TrainingData:
         return self.given.shape[1]
 
     @property
+    def set_aside(self) -> np.ndarray:
+        """Verified images beyond ``data.clean_samples``, in training noisy ones like any other.
+
+        Their verified labels may be used for nothing but the confidence of flips.
+        """
+        noisy = self.splits.noisy_train
+        return noisy[np.asarray(self.dataset.is_clean)[noisy]]
+
+    @property
     def noisy_rows(self) -> np.ndarray:
         """Rows whose given labels are trained on: N_train and C_train (paper section 3)."""
         return np.sort(np.concatenate([self.splits.noisy_train, self.splits.clean_train]))

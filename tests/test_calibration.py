@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 
 from selfml import calibration as cal
@@ -137,96 +136,3 @@ def test_reliability_edges_empty_bins_and_no_labels():
 def test_reliability_refuses(p, y, n_bins, says):
     with pytest.raises(ValueError, match=says):
         cal.reliability_table(p, y, n_bins=n_bins)
-
-
-# --------------------------------------------------------------------------------- auto-accept
-def test_lower_bound_is_exact():
-    # all of n right: bound = .05 ** (1/n), which passes .95 at n = 59
-    assert_allclose(cal.precision_lower_bound([58, 59], [58, 59]), 0.05 ** (1 / np.array([58, 59])))
-    assert cal.precision_lower_bound(0, 10) == 0
-    bound = cal.precision_lower_bound(90, 100)
-    assert binom.sf(89, 100, bound) == pytest.approx(0.05)
-
-
-def test_threshold_by_hand():
-    # 100 flips at .97 all right; 100 at .85 with 20 wrong; 100 at .6 all right again
-    confidence = np.repeat([0.97, 0.85, 0.6], 100)
-    correct = np.ones(300, bool)
-    correct[100:120] = False
-    settings = {"grid": [0.5, 0.8, 0.95]}
-    assert cal.auto_accept_threshold(confidence, correct, **settings) == 0.95
-    # a lower target lets all in: 280 of 300 is a bound of .904
-    assert cal.auto_accept_threshold(confidence, correct, precision=0.85, **settings) == 0.5
-    # 180 of 200 (bound .858) fails .88 at .8, so .5 is not reached though 280 of 300 would pass
-    assert cal.auto_accept_threshold(confidence, correct, precision=0.88, **settings) == 0.95
-    # a larger count to start from skips .95 and then nothing is proven
-    assert cal.auto_accept_threshold(confidence, correct, min_count=150, **settings) is None
-
-
-def test_no_guarantee_from_too_few_or_none():
-    assert cal.auto_accept_threshold(np.full(58, 0.99), np.ones(58), min_count=1) is None
-    assert cal.auto_accept_threshold(np.full(59, 0.9991), np.ones(59), min_count=1) == 0.5
-    assert cal.auto_accept_threshold([], []) is None
-    assert cal.auto_accept_threshold(np.full(500, 0.3), np.ones(500)) is None  # below the grid
-
-
-@pytest.mark.parametrize(
-    ("confidence", "correct", "settings", "says"),
-    [
-        ([0.5], [1, 0], {}, "alike"),
-        ([np.nan], [1], {}, "finite"),
-        ([0.5], [2], {}, "true or false"),
-        ([0.5], [1], {"precision": 1.0}, "precision"),
-        ([0.5], [1], {"min_count": 0}, "min_count"),
-    ],
-)
-def test_threshold_refuses(confidence, correct, settings, says):
-    with pytest.raises(ValueError, match=says):
-        cal.auto_accept_threshold(confidence, correct, **settings)
-
-
-def simulate(true_precision, n_flips, resamples=400, seed=0):
-    """Draw flips with uniform confidence; return thresholds and how often the promise broke."""
-    rng = np.random.default_rng(seed)
-    confidence = rng.uniform(0.5, 1, (resamples, n_flips))
-    correct = rng.random(confidence.shape) < true_precision(confidence)
-    thresholds = [cal.auto_accept_threshold(c, r) for c, r in zip(confidence, correct, strict=True)]
-    population = np.linspace(0.5, 1, 20_001)
-    precision_above = np.cumsum(true_precision(population)[::-1])[::-1] / np.arange(20_001, 0, -1)
-    broken = [
-        t is not None and precision_above[np.searchsorted(population, t)] < 0.95 for t in thresholds
-    ]
-    return thresholds, float(np.mean(broken))
-
-
-# 5 % and three standard deviations of 400 draws: .05 + 3 * sqrt(.05 * .95 / 400) = .083
-@pytest.mark.parametrize(
-    ("true_precision", "n_flips"),
-    [
-        (lambda c: np.full_like(c, 0.949), 600),  # never good enough, by a hair
-        (lambda c: np.full_like(c, 0.949), 3000),
-        (lambda c: 0.8 + 0.3 * (c - 0.5) / 0.5 * 0.65, 800),  # crosses .95 on the way down
-        (lambda c: np.where(c > 0.8, 1.0, 0.88), 800),  # perfect, then a cliff
-    ],
-    ids=["flat", "flat, many", "slope", "cliff"],
-)
-def test_promise_is_kept(true_precision, n_flips):
-    _, broken = simulate(true_precision, n_flips)
-    assert broken <= 0.083
-
-
-def test_simulation_can_catch_a_broken_promise(monkeypatch):
-    # trusting the observed precision instead of its bound breaks the promise far too often
-    monkeypatch.setattr(
-        cal, "precision_lower_bound", lambda k, n, confidence_level: k / np.maximum(n, 1)
-    )
-    _, broken = simulate(lambda c: np.full_like(c, 0.949), 600)
-    assert broken > 0.2
-
-
-def test_threshold_is_useful_where_flips_are_good():
-    thresholds, broken = simulate(lambda c: np.where(c > 0.75, 0.99, 0.6), 1500)
-    found = [t for t in thresholds if t is not None]
-    assert len(found) / len(thresholds) > 0.6
-    assert np.median(found) < 0.8
-    assert broken <= 0.083

@@ -14,13 +14,13 @@ from selfml.data.garments import write_catalogue
 from selfml.evaluate import evaluate
 from selfml.export import export
 from selfml.metrics import HEADLINE, TABLE_1
-from selfml.run import METHODS, Run
+from selfml.run import METHODS, Run, RunWriter
 from tests.command import Command, command_line, one_line
 from tests.tiny_dataset import Shop, open_shop, read_csv
 from tests.tiny_run import build_tiny_run
 from tests.training import TINY
 
-TABLES = ("metrics", "attribute_metrics")
+TABLES = ("metrics", "attribute_metrics", "reliability", "realised")
 
 
 @pytest.fixture
@@ -109,9 +109,12 @@ def test_map_places_every_image(selfml, shop, monkeypatch):
 
 
 # ------------------------------------------------------------------------------------------- export
-@pytest.mark.parametrize("limits", [{}, {"min_confidence": 0.9, "agreed_only": True}])
+@pytest.mark.parametrize(
+    "limits", [{}, {"min_confidence": 0.9, "agreed_only": True}, {"auto_only": True}]
+)
 def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
-    options = ["--min-confidence", 0.9, "--agreed-only"] if limits else []
+    options = ["--min-confidence", 0.9, "--agreed-only"] if "agreed_only" in limits else []
+    options += ["--auto-only"] if "auto_only" in limits else []
     done = selfml("export", shop.run.path, "--out", tmp_path / "a.csv", *options)
     expected = export(shop.run, tmp_path / "b.csv", **limits)
     for suffix in ("csv", "flips.csv"):
@@ -124,6 +127,16 @@ def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
     )
     all_of_them = len(shop.unverified(shop.run.table("flips")))
     assert (expected.n_flips < all_of_them) == bool(limits)
+
+
+def test_export_of_accepted_flips_alone_says_when_there_are_none(selfml, shop, tmp_path):
+    """Then only cells that a person verified are changed."""
+    flips = shop.run.table("flips")
+    RunWriter(shop.run.path).write_table("flips", flips.assign(auto_accept=False))
+    done = selfml("export", shop.run.path, "--out", tmp_path / "a.csv", "--auto-only")
+    assert done.code == 0
+    assert "0 flips with their evidence" in done.out
+    assert "No flip may be accepted without a look" in done.out
 
 
 def test_export_of_a_dataset_that_has_moved(selfml, shop, tmp_path):

@@ -21,7 +21,8 @@ def flips_of(*cells: tuple[int, int, int]) -> pd.DataFrame:
 
 def sure(confidences: list[float], agrees: list[bool]) -> pd.DataFrame:
     """A flips table with these confidences and this agreement of strict evidence."""
-    return pd.DataFrame({"confidence": np.float32(confidences), "strict_agrees": agrees})
+    frame = {"confidence": np.float32(confidences), "strict_agrees": agrees}
+    return pd.DataFrame(frame | {"auto_accept": np.float32(confidences) > 0.95})
 
 
 @pytest.fixture
@@ -80,6 +81,8 @@ def test_every_cell_has_one_source(case):
         ({"min_confidence": 1}, [4]),
         ({"agreed_only": True}, [0, 2, 4]),
         ({"agreed_only": True, "min_confidence": 0.7}, [2, 4]),
+        ({"auto_only": True}, [4]),
+        ({"auto_only": True, "min_confidence": 0.95}, [4]),
     ],
 )
 def test_select_flips(five, arguments, kept):

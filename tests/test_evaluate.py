@@ -15,6 +15,8 @@ from selfml.receipts import receipt
 from selfml.run import METHODS, Run, RunError
 from tests.tiny_run import build_tiny_run
 
+STORED = ("metrics", "attribute_metrics", "reliability", "realised")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
@@ -23,7 +25,7 @@ def run(tmp_path_factory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def tables(run) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tables(run) -> tuple[pd.DataFrame, ...]:
     return evaluate(run)
 
 
@@ -164,7 +166,7 @@ def test_counts(run, value):
 
 
 def test_tables_have_definitions_and_no_blanks(tables):
-    metrics, by_attribute = tables
+    metrics, by_attribute, *_ = tables
     assert metrics["value"].notna().all()
     assert metrics["definition"].str.len().min() > 10
     assert by_attribute["value"].notna().all()
@@ -226,7 +228,7 @@ def test_without_truth_of_noisy_images_there_are_no_noisy_rows(run, tmp_path):
     truth = np.array(run.array("labels_true"))
     truth[rows(run, "noisy_train", "noisy_test")] = -1
     np.save(copy / "labels_true.npy", truth)
-    metrics, _ = evaluate(Run(copy))
+    metrics, *_ = evaluate(Run(copy))
     assert not metrics["metric"].str.endswith("_noisy").any()
     assert metrics["value"].notna().all()
 
@@ -235,16 +237,16 @@ def test_features_that_do_not_vary_have_no_r2(run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     np.save(copy / "features.npy", np.ones_like(run.array("features")))
-    metrics, _ = evaluate(Run(copy))
+    metrics, *_ = evaluate(Run(copy))
     assert not metrics["metric"].isin(["r2", "r2_hull", "r2_pca"]).any()
 
 
 def test_store_writes_the_same_again(run, tables, tmp_path):
     copy = Run(shutil.copytree(run.path, tmp_path / "copy"))
     store(copy, *tables)
-    first = [(copy.path / f"{n}.parquet").read_bytes() for n in ("metrics", "attribute_metrics")]
+    first = [(copy.path / f"{n}.parquet").read_bytes() for n in STORED]
     store(copy, *evaluate(copy))
-    again = [(copy.path / f"{n}.parquet").read_bytes() for n in ("metrics", "attribute_metrics")]
+    again = [(copy.path / f"{n}.parquet").read_bytes() for n in STORED]
     assert first == again
     pd.testing.assert_frame_equal(copy.table("metrics"), tables[0], check_dtype=False)
 

@@ -100,12 +100,14 @@ def test_read_back_as_a_dataset_it_has_the_corrected_labels(shop, exported, tmp_
 
 
 @pytest.mark.parametrize(
-    "limits", [{"min_confidence": 0.9}, {"agreed_only": True}, {"min_confidence": 1.0}]
+    "limits",
+    [{"min_confidence": 0.9}, {"agreed_only": True}, {"auto_only": True}, {"min_confidence": 1.0}],
 )
 def test_limits_leave_flips_out(shop, tmp_path, limits):
     flips = shop.run.table("flips")
     kept = flips[flips["confidence"] >= limits.get("min_confidence", 0)]
     kept = kept[kept["strict_agrees"]] if "agreed_only" in limits else kept
+    kept = kept[kept["auto_accept"]] if "auto_only" in limits else kept
     assert len(kept) < len(flips)
     done = export(shop.run, tmp_path / "corrected.csv", **limits)
     expected, n_changed = by_hand(shop, kept)

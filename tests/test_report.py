@@ -13,8 +13,9 @@ from rich.table import Table
 
 from selfml.evaluate import evaluate, store
 from selfml.metrics import HEADLINE
-from selfml.report import FLIPS, LEARNED, TITLES, run_tables
-from selfml.run import METHODS, Run, RunError, RunWriter
+from selfml.report import FLIPS, LEARNED, TITLES, TRUST, TRUST_COLUMNS, run_tables
+from selfml.run import METHODS, SINCE_2, Run, RunError, RunWriter
+from selfml.trust import guarantee
 from tests.tiny_run import build_tiny_run
 
 SEVEN = [
@@ -38,7 +39,7 @@ def rows_of(table: Table) -> list[list[str]]:
 
 
 def read_tables(run: Run) -> dict[str, list[list[str]]]:
-    names = ("table_1", "flips", "learned", "attributes")
+    names = ("table_1", "flips", "trust", "learned", "attributes")
     return dict(zip(names, map(rows_of, run_tables(run)), strict=True))
 
 
@@ -177,3 +178,25 @@ def test_a_run_without_measures_is_one_line(tmp_path):
 def test_every_method_has_a_title():
     assert tuple(TITLES) == METHODS
     assert pd.Series(list(TITLES.values())).is_unique
+
+
+def test_trust_says_what_is_promised_or_why_not(tables, cell, run):
+    header, *rows = tables["trust"]
+    assert header == ["measure", *(title for _, title in TRUST_COLUMNS)]
+    for (title, name), row in zip(TRUST, rows, strict=True):
+        assert row == [title, *(cell("self_ml", name + end) for end, _ in TRUST_COLUMNS)]
+    caption = str(list(run_tables(run))[2].caption)
+    assert "images left out of training" in caption
+    for _, row in run.table("trust").iterrows():
+        assert guarantee(row) in caption
+
+
+def test_a_run_of_version_1_is_still_shown(run, tmp_path):
+    copy = Run(shutil.copytree(run.path, tmp_path / "old"))
+    for name in SINCE_2:
+        copy.table_path(name).unlink()
+    RunWriter(copy.path).update(schema_version=1)
+    old = Run(copy.path)
+    assert "older program" in str(list(run_tables(old))[2].caption)
+    store(old, *evaluate(old))
+    assert Run(copy.path).info["schema_version"] == 1

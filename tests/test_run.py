@@ -132,7 +132,7 @@ def test_no_run_and_another_version_are_one_line_errors(tmp_path: Path):
         Run(tmp_path)
     assert "\n" not in str(missing.value)
     (tmp_path / "run.json").write_text('{"schema_version": 0, "run_id": "x"}')
-    with pytest.raises(RunError, match="schema version 0, this program reads"):
+    with pytest.raises(RunError, match="schema version 0, this program reads 1 and 2"):
         Run(tmp_path)
 
 

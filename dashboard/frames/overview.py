@@ -22,7 +22,7 @@ TABLE_1 = {
 }
 GROUPS = {
     "Labels": ("label_", "residual_"),
-    "Flips": ("flip",),
+    "Flips": ("flip", "auto_accept", "confidence_"),
     "Explanations": (
         "atoms", "nonzeros", "self_coefficient", "r2", "categories_", "labels_covered", "hull",
     ),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import components, flip_cards, flip_panels, load, state
 from dashboard.frames import flips as frames
-from dashboard.frames import overview
+from dashboard.frames import overview, trust
 from selfml.run import SPLITS, Run
 
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
@@ -60,14 +60,30 @@ def more(row: st.delta_generator.DeltaGenerator, run: Run) -> None:
             "Part of the data", ["", *SPLITS], format_func=lambda s: SPLIT_NAMES.get(s, "All"),
             **state.bind("split", ["", *SPLITS]),
         )  # fmt: skip
-        if load.frame(run, overview.flip_counts).auto_accept or state.read().auto:
-            st.toggle("Only those safe to accept", **state.bind("auto"))
+        some = load.frame(run, overview.flip_counts).auto_accept > 0
+        st.toggle(
+            "Only those safe to accept", disabled=not (some or now.auto), help=safe_help(run, some),
+            **state.bind("auto"),
+        )  # fmt: skip
     if flip_panels.is_filtered(now):
         cleared = {name: getattr(default, name) for name in flip_panels.FILTERS}
         row.button(
             "Clear", icon=":material/filter_alt_off:", type="tertiary", key="clear_filters",
             on_click=state.update, kwargs=cleared,
         )  # fmt: skip
+
+
+def safe_help(run: Run, some: bool) -> str:
+    """What the filter of accepted flips means, or why there are none."""
+    if some:
+        return (
+            "Flips that may be accepted without a look: enough of those like them were right on "
+            "verified images that training did not use. The overview has the figures."
+        )
+    found = load.frame(run, trust.trust)
+    if found is None:
+        return "None: this run was made before confidence was calibrated."
+    return " ".join(dict.fromkeys(trust.promise(row) for _, row in found.thresholds.iterrows()))
 
 
 def show_list(run: Run) -> None:

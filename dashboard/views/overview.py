@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, state
+from dashboard import components, load, media, state, trust_panel
 from dashboard.figures import overview as figures
 from dashboard.figures import theme
 from dashboard.frames import overview as frames
@@ -116,8 +116,8 @@ def _key_figures(run: Run, noise: pd.DataFrame) -> None:
         items.append(
             (
                 "Safe to accept", f"{counts.auto_accept:,}",
-                "Flips above the confidence at which the wanted precision was reached on verified "
-                "images; they need no look.",
+                "Flips so sure that enough of their like were right on verified images which "
+                "training did not use; they need no look. See below.",
             )
         )  # fmt: skip
     if len(noise):
@@ -261,6 +261,7 @@ def show() -> None:
         _key_figures(run, noise)
         _next_steps(run)
         _noise(noise)
+        trust_panel.show(run)
     if run.has("metrics"):
         metrics = load.table(run, "metrics")
         _table_1(metrics)

@@ -20,7 +20,8 @@ class Splits:
     ----------
     noisy_train, noisy_test : numpy.ndarray
         Rows to be used with their given labels only. Verified rows beyond the clean budget are in
-        ``noisy_train``; their verified labels must not be used.
+        ``noisy_train``; their verified labels must not be used but to calibrate
+        the confidence of flips (`selfml.trust`).
     clean_train, clean_test : numpy.ndarray
         Rows with verified labels to learn from, and to measure on and nothing else.
     """

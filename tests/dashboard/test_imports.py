@@ -17,6 +17,7 @@ ALLOWED = {"run", "flips", "receipts", "simplex", "hull", "calibration", "correc
     "counterfactual",
     "effects",
     "intervals",
+    "trust",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
