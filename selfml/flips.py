@@ -238,3 +238,29 @@ def flips_frame(
 def read_evidence_model(run: Run) -> EvidenceModel:
     """The evidence model of a run."""
     return EvidenceModel.from_json(run.text("evidence.json"))
+
+
+def corrected_probabilities(run: Run, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Probability that each attribute is present by full evidence.
+
+    Parameters
+    ----------
+    run : Run
+    rows : (M,) int or slice
+        Which images; all by default.
+
+    Returns
+    -------
+    (M, L) float64
+    """
+    model = read_evidence_model(run)
+    categories = run.table("images", ["category"])["category"].iloc[rows].tolist()
+    terms = evidence(
+        model,
+        np.asarray(run.array("label_scores")[rows], np.float64),
+        run.array("labels_given")[rows],
+        model.category_index(categories, len(categories)),
+        run.array("terms_classifier")[rows],
+        run.array("terms_residual")[rows],
+    )
+    return sigmoid(terms.score)

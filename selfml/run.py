@@ -112,6 +112,15 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("support", pa.int32()),
         ]
     ),
+    # Optional: runs of before it was measured open without it.
+    "coverage": pa.schema(
+        [
+            ("curve", pa.string()),  # a key of selfml.coverage.CURVES
+            ("n_atoms", pa.int32()),
+            ("value", pa.float64()),  # explained variance of the features, %
+            ("n_images", pa.int32()),  # measured on so many
+        ]
+    ),
 }
 
 # name -> (dtype, shape in the axes' letters)
