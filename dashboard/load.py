@@ -17,6 +17,8 @@ from dashboard.settings import DEMO_NAME, run_folders
 from dashboard.state import Selection
 from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
+from selfml.suggestions import RESULTS
+from selfml.suggestions import simulation as read_simulation
 
 
 @dataclass(frozen=True)
@@ -129,3 +131,12 @@ def table(run: Run, name: str, columns: Sequence[str] | None = None) -> pd.DataF
 def evidence_model(run: Run) -> EvidenceModel:
     """The evidence model of the run, read once."""
     return frame(run, read_evidence_model)
+
+
+@st.cache_data(show_spinner=False)
+def simulation() -> pd.DataFrame:
+    """What each way of choosing images to verify was worth, as the benchmark's results say it.
+
+    Without the file there are no rows.
+    """
+    return read_simulation(RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "")

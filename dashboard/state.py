@@ -20,6 +20,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "direction": ("all", "to_1", "to_0"),
     "agreement": ("all", "agree", "disagree"),
     "truth": ("all", "right", "wrong", "unknown"),
+    "coverage": ("all", "uncovered"),
+    "by": ("category", "attribute"),
 }
 
 
@@ -55,6 +57,10 @@ class Selection:
         image_index, basis_index.
     flip : str
         ``<image_index>-<attribute_index>``; empty: none.
+    coverage : str
+        One of ``CHOICES``: all images, or those that the basis does not cover.
+    by : str
+        What a comparison of groups goes by, one of ``CHOICES``.
     """
 
     run: str = ""
@@ -75,6 +81,8 @@ class Selection:
     image: int | None = None
     flip: str = ""
     basis: int | None = None
+    coverage: str = "all"
+    by: str = "category"
 
     @property
     def flip_key(self) -> tuple[int, int] | None:
@@ -90,7 +98,7 @@ class Selection:
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
-_KEEPS_PAGE = {"page", "image", "flip", "basis"}
+_KEEPS_PAGE = {"page", "image", "flip", "basis", "by"}
 
 
 def _as_text(value: Any) -> str:

@@ -49,7 +49,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.load", "dashboard.media", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
             *("dashboard.attribute_panels", "dashboard.basis_panels"),
-            "dashboard.coverage_panels",
+            *("dashboard.coverage_panels", "dashboard.label_next_panel"),
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

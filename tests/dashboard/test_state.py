@@ -11,7 +11,7 @@ FULL = Selection(
     run="my run/ä&?", map="umap", color="changed", area="1,2;3,4;5,6", attribute=0,
     category="<b>", direction="to_0", agreement="disagree", auto=True, truth="wrong",
     min_confidence=0.75, sort="hull", page=3, image=0, flip="12-3", basis=7, split="clean_test",
-    part="flips",
+    part="flips", coverage="uncovered", by="attribute",
 )  # fmt: skip
 
 
