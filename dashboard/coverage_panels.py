@@ -15,7 +15,8 @@ from selfml.run import Run
 
 PAGE_SIZE = 24
 GROUPS_SHOWN = 20
-BY = {"category": "By category", "attribute": "By attribute"}
+BY = {"category": "By category", "attribute": "By attribute", "split": "By part"}
+COLUMN = {"category": "Category", "attribute": "Attribute", "split": "Part"}
 
 
 def show(run: Run) -> None:
@@ -128,7 +129,7 @@ def _groups(run: Run, totals: dict[str, float]) -> None:
     if groups.empty or not np.isfinite(totals["cut"]):
         components.empty_state("No groups to compare", "Without a line no image is uncovered.")
         return
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         worst = groups.head(GROUPS_SHOWN)
         alt = "Share of uncovered images by group, with 95 % intervals"
@@ -147,20 +148,20 @@ def _group_table(groups: pd.DataFrame, by: str) -> None:
     table = pd.DataFrame(
         {
             "name": groups["name"],
-            "n": groups["n"],
-            "uncovered": groups["uncovered"],
             "share": 100 * groups["share"],
+            "uncovered": groups["uncovered"],
+            "n": groups["n"],
             "median": groups["median"],
         }
     )
     column = st.column_config
     config = {
-        "name": column.TextColumn("Category" if by == "category" else "Attribute", width="medium"),
-        "n": column.NumberColumn("Images", format="localized"),
-        "uncovered": column.NumberColumn("Not covered", format="localized"),
-        "share": column.NumberColumn("Share (%)", format="%.1f"),
+        "name": column.TextColumn(COLUMN[by]),
+        "n": column.NumberColumn("Images", format="localized", width=80),
+        "uncovered": column.NumberColumn("Not covered", format="localized", width=100),
+        "share": column.NumberColumn("Share (%)", format="%.1f", width=90),
         "median": column.NumberColumn(
-            "Median distance", format="%.3g", help="To the hull of the basis, in feature units"
+            "Median", format="%.3g", help="Distance to the hull of the basis, in feature units"
         ),
     }
     height_px = min(36 * (len(table) + 1) + 2, 560)
@@ -216,12 +217,13 @@ def _filter(run: Run) -> tuple[str | None, int | None]:
         "Category", options, format_func=lambda c: c or "All", width=220,
         **state.bind("category", options),
     )  # fmt: skip
-    attributes = [None, *range(len(run.attributes))]
+    attributes = list(range(len(run.attributes)))
+    known = state.read().attribute in attributes
     row.selectbox(
-        "Attribute, as corrected", attributes, width=270,
-        format_func=lambda j: "All" if j is None else run.attributes[j],
-        **state.bind("attribute", attributes),
+        "Attribute, as corrected", attributes, width=270, placeholder="All",
+        format_func=lambda j: run.attributes[j],
+        **state.bind("attribute", attributes if known else None),
     )  # fmt: skip
     selection = state.read()
     category = selection.category if selection.category in names else None
-    return category, selection.attribute if selection.attribute in attributes else None
+    return category, selection.attribute if known else None

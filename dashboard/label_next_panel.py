@@ -62,7 +62,10 @@ def show(run: Run) -> None:
         _suggestion(r, url, n_attributes) for r, url in zip(shown.itertuples(), urls, strict=True)
     ]
     st.html(f'{CSS}<div class="cv-list">{"".join(items)}</div>')
-    st.caption(f"The first {len(shown)} of {len(rows):,}; the CSV has all of them.")
+    st.caption(
+        f"The first {len(shown)} of {len(rows):,}; the CSV has all of them. "
+        "Alike images can follow each other; the simulation chose so too."
+    )
     components.download_csv(rows, "label-next")
     if len(gains):
         with st.expander("What each way of choosing was worth in the simulation"):
@@ -79,7 +82,7 @@ def _why(gains: pd.DataFrame) -> str:
         return f"{text} Its benefit was not measured: there is no benchmark beside this program."
     text += (
         " Of the ways simulated, this one did best. Against choosing at random it changed "
-        f"{METRIC.partition(',')[0]} on test images by {words}. It is a small help, not a cure."
+        f"{METRIC.partition(',')[0]} on test images by {words}."
     )
     least = gains[gains["strategy"] == "uncovered"]
     if len(least):

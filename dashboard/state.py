@@ -21,7 +21,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "agreement": ("all", "agree", "disagree"),
     "truth": ("all", "right", "wrong", "unknown"),
     "coverage": ("all", "uncovered"),
-    "by": ("category", "attribute"),
+    "by": ("category", "attribute", "split"),
 }
 
 

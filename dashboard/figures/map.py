@@ -176,7 +176,7 @@ def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float) -> None
         return
     marker = {
         "size": size + 4, "symbol": "x-thin-open", "opacity": 0.9,
-        "line": {"width": 1.5, "color": theme.WRONG},
+        "color": theme.WRONG, "line": {"width": 1.5, "color": theme.WRONG},
     }  # fmt: skip
     label = "Not covered by the basis"
     figure.add_trace(_trace(rows, f"Not covered ({len(rows):,})", marker, label))

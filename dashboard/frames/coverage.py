@@ -19,6 +19,12 @@ N_BINS = 40
 NO_CATEGORY = "no category"
 REFERENCE = "clean_test"
 CURVE_COLUMNS = ["curve", "n_atoms", "value", "n_images"]
+SPLITS = {
+    "noisy_train": "Noisy, trained on",
+    "noisy_test": "Noisy, kept aside",
+    "clean_train": "Verified, trained on",
+    "clean_test": "Verified, kept aside",
+}
 CHUNK = 16_384  # rows whose evidence is added up at once
 DOUBTS = 3  # attributes named as the reason for a suggestion
 
@@ -122,13 +128,13 @@ def groups(run: Run, by: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    by : {"category", "attribute"}
+    by : {"category", "attribute", "split"}
         An image belongs to an attribute that its corrected labels say it has.
 
     Returns
     -------
     DataFrame
-        key (category, or attribute_index as text), name, n (images outside the basis), uncovered,
+        key (category or split, or attribute_index as text), name, n (images outside the basis), uncovered,
         share, low, high (0..1, 95 % Wilson interval), median (hull distance).
 
     Raises
@@ -138,9 +144,9 @@ def groups(run: Run, by: str) -> pd.DataFrame:
     """
     frame = images(run)
     keep = (~frame["is_basis"] & np.isfinite(frame["hull_distance"])).to_numpy()
-    if by == "category":
-        names = frame["category"].to_numpy(object)
-        parts = [(c, c, keep & (names == c)) for c in sorted(set(names[keep]))]
+    if by in ("category", "split"):
+        names = frame[by].to_numpy(object)
+        parts = [(c, SPLITS.get(c, c), keep & (names == c)) for c in sorted(set(names[keep]))]
     elif by == "attribute":
         labels = np.asarray(run.array("labels_corrected")) if keep.any() else None
         parts = [
@@ -148,7 +154,7 @@ def groups(run: Run, by: str) -> pd.DataFrame:
             for j, name in enumerate(run.attributes if labels is not None else ())
         ]
     else:
-        raise ValueError(f"by: must be category or attribute, got {by!r}")
+        raise ValueError(f"by: must be category, attribute or split, got {by!r}")
     distance, out = frame["hull_distance"].to_numpy(np.float64), frame["uncovered"].to_numpy()
     rows = [
         (key, name, int(m.sum()), int(out[m].sum()), float(np.median(distance[m])))
@@ -171,9 +177,9 @@ def uncovered_images(
     frame = images(run)
     keep = (frame["uncovered"] & ~frame["is_basis"]).to_numpy()
     if category:
-        keep &= (frame["category"] == category).to_numpy()
+        keep = keep & (frame["category"] == category).to_numpy()
     if attribute is not None:
-        keep &= np.asarray(run.array("labels_corrected")[:, attribute]) == 1
+        keep = keep & (np.asarray(run.array("labels_corrected")[:, attribute]) == 1)
     part = frame[keep].sort_values(["hull_distance", "image_index"], ascending=[False, True])
     return part.drop(columns=["is_basis", "uncovered"]).reset_index(drop=True)
 
