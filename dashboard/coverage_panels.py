@@ -157,11 +157,14 @@ def _group_table(groups: pd.DataFrame, by: str) -> None:
     column = st.column_config
     config = {
         "name": column.TextColumn(COLUMN[by]),
-        "n": column.NumberColumn("Images", format="localized", width=80),
-        "uncovered": column.NumberColumn("Not covered", format="localized", width=100),
-        "share": column.NumberColumn("Share (%)", format="%.1f", width=90),
+        "n": column.NumberColumn("Images", format="localized", width=70),
+        "uncovered": column.NumberColumn("Not covered", format="localized", width=94),
+        "share": column.NumberColumn("Share (%)", format="%.1f", width=78),
         "median": column.NumberColumn(
-            "Median", format="%.3g", help="Distance to the hull of the basis, in feature units"
+            "Median",
+            format="%.3g",
+            width=74,
+            help="Distance to the hull of the basis, in feature units",
         ),
     }
     height_px = min(36 * (len(table) + 1) + 2, 560)
@@ -220,7 +223,7 @@ def _filter(run: Run) -> tuple[str | None, int | None]:
     attributes = list(range(len(run.attributes)))
     known = state.read().attribute in attributes
     row.selectbox(
-        "Attribute, as corrected", attributes, width=270, placeholder="All",
+        "Attribute, as corrected", attributes, index=None, width=270, placeholder="All",
         format_func=lambda j: run.attributes[j],
         **state.bind("attribute", attributes if known else None),
     )  # fmt: skip

@@ -134,8 +134,8 @@ def groups(run: Run, by: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        key (category or split, or attribute_index as text), name, n (images outside the basis), uncovered,
-        share, low, high (0..1, 95 % Wilson interval), median (hull distance).
+        key (category or split, or attribute_index as text), name, n (images outside the basis),
+        uncovered, share, low, high (0..1, 95 % Wilson interval), median (hull distance).
 
     Raises
     ------
@@ -232,6 +232,7 @@ def benefit_words(gains: pd.DataFrame, strategy: str) -> str:
     if mine.empty:
         return ""
     parts = [f"{row.gain:+.1f} at {row.budget:,}" for row in mine.itertuples()]
+    parts[0] = parts[0].replace(" at ", " points at ")
     clear = int((mine["gain"] > mine["spread"]).sum())
     spread = (
         "none of these is larger than the spread between seeds"

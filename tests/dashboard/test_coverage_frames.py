@@ -135,7 +135,7 @@ def test_the_benefit_is_said_with_its_spread():
     gains = against_chance(simulation(RESULTS.read_text(encoding="utf-8")))
     words = frames.benefit_words(gains, SUGGEST_BY)
     for row in gains[gains["strategy"] == SUGGEST_BY].itertuples():
-        assert f"{row.gain:+.1f} at {row.budget:,}" in words
+        assert f"{row.gain:+.1f} at {row.budget:,}" in words.replace(" points", "")
     assert "spread between seeds" in words
     assert frames.benefit_words(gains.iloc[:0], SUGGEST_BY) == ""
 
