@@ -158,12 +158,12 @@ def _group_table(groups: pd.DataFrame, by: str) -> None:
     config = {
         "name": column.TextColumn(COLUMN[by]),
         "n": column.NumberColumn("Images", format="localized", width=70),
-        "uncovered": column.NumberColumn("Not covered", format="localized", width=94),
-        "share": column.NumberColumn("Share (%)", format="%.1f", width=78),
+        "uncovered": column.NumberColumn("Not covered", format="localized", width=90),
+        "share": column.NumberColumn("Share (%)", format="%.1f", width=72),
         "median": column.NumberColumn(
             "Median",
             format="%.3g",
-            width=74,
+            width=62,
             help="Distance to the hull of the basis, in feature units",
         ),
     }
