@@ -1,4 +1,4 @@
-"""One basis image and what leans on it; the images that the basis covers least."""
+"""One basis image and what leans on it."""
 
 from __future__ import annotations
 
@@ -123,29 +123,3 @@ def _by_attribute(frame: pd.DataFrame, basis_index: int) -> None:
     )  # fmt: skip
     st.html(what_if_html.blast_table(frame, every, falling))
     components.download_csv(frame, f"flips-of-basis-image-{basis_index}")
-
-
-def show_worst(run: Run, category: str | None) -> None:
-    """The images farthest from the hull of the basis."""
-    st.subheader("Images that the basis covers least", anchor=False)
-    st.caption(
-        "Nothing verified looks like these: what their receipts say deserves less trust. "
-        "The number is the distance to the hull of the basis."
-    )
-    names = load.frame(run, frames.hull_by_category)["category"].tolist()
-    options = ["", *(name for name in names if name != frames.NO_CATEGORY)]
-    st.selectbox(
-        "Category", options, format_func=lambda c: c or "All", width=220,
-        **state.bind("category", options),
-    )  # fmt: skip
-    worst = load.frame(run, frames.worst_covered, category if category in options else None)
-    if worst.empty:
-        components.empty_state("No distances in this run", "Train it again to measure them.")
-        return
-    captions = [
-        f"{row.hull_distance:.3f}{f' · {row.category}' if isinstance(row.category, str) else ''}"
-        for row in worst.itertuples()
-    ]
-    hrefs = [state.link("flips", image=int(i)) for i in worst["image_index"]]
-    components.image_grid(run, worst["image_index"], captions, hrefs, 112)
-    components.download_csv(worst, "least-covered-images")

@@ -19,6 +19,8 @@ from dashboard.state import Selection
 from selfml.counterfactual import Counterfactuals, read_counterfactuals
 from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
+from selfml.suggestions import RESULTS
+from selfml.suggestions import simulation as read_simulation
 
 
 @dataclass(frozen=True)
@@ -163,3 +165,12 @@ def _blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
 def blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
     """What leans on a basis image and what would change without it, worked out once."""
     return frame(run, _blast_radius, basis_index)
+
+
+@st.cache_data(show_spinner=False)
+def simulation() -> pd.DataFrame:
+    """What each way of choosing images to verify was worth, as the benchmark's results say it.
+
+    Without the file there are no rows.
+    """
+    return read_simulation(RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "")

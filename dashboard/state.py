@@ -21,6 +21,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "direction": ("all", "to_1", "to_0"),
     "agreement": ("all", "agree", "disagree"),
     "truth": ("all", "right", "wrong", "unknown"),
+    "coverage": ("all", "uncovered"),
+    "by": ("category", "attribute", "split"),
 }
 LABELS = {"yes": 1, "no": 0, "unknown": -1}
 
@@ -70,6 +72,10 @@ class Selection:
         What gains are measured over.
     measure : str
         Which figure a view with several shows; empty: its first.
+    coverage : str
+        One of ``CHOICES``: all images, or those that the basis does not cover.
+    by : str
+        What a comparison of groups goes by, one of ``CHOICES``.
     """
 
     run: str = ""
@@ -96,6 +102,8 @@ class Selection:
     other: str = ""
     baseline: str = "baseline_1"
     measure: str = ""
+    coverage: str = "all"
+    by: str = "category"
 
     @property
     def taken_out(self) -> tuple[int, ...]:
@@ -129,7 +137,7 @@ class Selection:
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
-_KEEPS_PAGE = {"page", "image", "flip", "basis", "without", "relabel"}
+_KEEPS_PAGE = {"page", "image", "flip", "basis", "without", "relabel", "by"}
 
 
 def _as_text(value: Any) -> str:

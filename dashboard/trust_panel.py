@@ -110,6 +110,15 @@ def _table_html(rows: pd.DataFrame) -> str:
     )
 
 
+def _unlike(distance: float) -> str:
+    if not np.isfinite(distance):
+        return "unlike the basis images (too few test images here to say which those are)"
+    return (
+        f"unlike the basis images (farther from their hull than {distance:.3g}, as at most 5 % of "
+        "the verified test images are)"
+    )
+
+
 def _details(of: frames.Trust) -> None:
     with st.expander("What this means"):
         precision, level = (
@@ -124,9 +133,8 @@ def _details(of: frames.Trust) -> None:
             f"down, until one can no longer be shown to leave {precision} of the flips right "
             f"with {level} certainty. Flips of one image count as fewer, since they may be wrong "
             "together.\n\n"
-            "**Never accepted**: flips of images unlike the basis images (farther from their hull "
-            f"than {distance:.3g}, which 5 % of the noisy training images are), and of images a "
-            "person verified.\n\n"
+            f"**Never accepted**: flips of images {_unlike(distance)}, and of images a person "
+            "verified.\n\n"
             "**Not promised**: anything about another catalogue, another season, or about one "
             "attribute alone; the promise is about all flips of a direction together. Images that "
             "training did not see at all, as test images are, fare a little worse than those whose "

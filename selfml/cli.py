@@ -128,12 +128,13 @@ def train(
 @app.command()
 def evaluate(run: RunFolder) -> None:
     """Print and store Table 1, gains and flips by attribute, and what the basis learned."""
+    from selfml.coverage import measure_coverage
     from selfml.evaluate import evaluate as measure
     from selfml.evaluate import store
     from selfml.run import Run
 
     opened = Run(run)
-    store(opened, *measure(opened))
+    store(opened, *measure(opened), measure_coverage(opened))
     _show_tables(run)
 
 

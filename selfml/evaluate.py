@@ -22,7 +22,7 @@ from selfml.explanation_metrics import (
     label_error_auprc,
     probability_given_wrong,
 )
-from selfml.flips import evidence, read_evidence_model, sigmoid
+from selfml.flips import corrected_probabilities
 from selfml.hull import pca_explained_variance
 from selfml.metrics import TABLE_1, table_1
 from selfml.run import METHODS, Run, RunError, RunWriter
@@ -94,13 +94,19 @@ def store(
     attribute_metrics: pd.DataFrame,
     reliability: pd.DataFrame,
     realised: pd.DataFrame,
+    coverage: pd.DataFrame | None = None,
 ) -> None:
-    """Write all tables into the run; repeating it writes the same."""
+    """Write the tables into the run; repeating it writes the same.
+
+    ``coverage`` is that of `selfml.coverage.measure_coverage`; without it, the run keeps its own.
+    """
     writer = RunWriter(run.path)
     writer.write_table("metrics", metrics)
     writer.write_table("attribute_metrics", attribute_metrics)
     writer.write_table("reliability", reliability)
     writer.write_table("realised", realised)
+    if coverage is not None:
+        writer.write_table("coverage", coverage)
 
 
 def _classification(run: Run, test: np.ndarray) -> Iterator[Row]:
@@ -127,21 +133,6 @@ def _flips(run: Run, rows: np.ndarray, suffix: str) -> Iterator[Row]:
     wrong = probability_given_wrong(given, corrected_probabilities(run)[rows])
     value = 100 * label_error_auprc(wrong, given, truth)
     yield "self_ml", f"label_error_auprc{suffix}", value, EXTRA["label_error_auprc"]
-
-
-def corrected_probabilities(run: Run) -> np.ndarray:
-    """Probability that each attribute is present by full evidence, (N, L)."""
-    model = read_evidence_model(run)
-    categories = run.table("images", ["category"])["category"].tolist()
-    terms = evidence(
-        model,
-        np.asarray(run.array("label_scores"), np.float64),
-        run.array("labels_given"),
-        model.category_index(categories, len(categories)),
-        run.array("terms_classifier"),
-        run.array("terms_residual"),
-    )
-    return sigmoid(terms.score)
 
 
 def _explanations(run: Run, noisy: np.ndarray) -> Iterator[Row]:

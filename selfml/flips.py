@@ -250,3 +250,29 @@ def deciding_mode(run: Run) -> str:
     if not (run.path / "config.toml").exists():
         return "full"
     return tomllib.loads(run.text("config.toml")).get("flips", {}).get("mode", "full")
+
+
+def corrected_probabilities(run: Run, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Probability that each attribute is present by full evidence.
+
+    Parameters
+    ----------
+    run : Run
+    rows : (M,) int or slice
+        Which images; all by default.
+
+    Returns
+    -------
+    (M, L) float64
+    """
+    model = read_evidence_model(run)
+    categories = run.table("images", ["category"])["category"].iloc[rows].tolist()
+    terms = evidence(
+        model,
+        np.asarray(run.array("label_scores")[rows], np.float64),
+        run.array("labels_given")[rows],
+        model.category_index(categories, len(categories)),
+        run.array("terms_classifier")[rows],
+        run.array("terms_residual")[rows],
+    )
+    return sigmoid(terms.score)

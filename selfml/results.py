@@ -14,7 +14,7 @@ from selfml import flips, trust
 from selfml.basis import BasisLabels
 from selfml.extract import Part, predict
 from selfml.flips import EvidenceModel
-from selfml.hull import hull_coefficients
+from selfml.hull import coverage_cut, hull_coefficients
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, rows_of
 from selfml.nn.model import Explainer
@@ -198,7 +198,7 @@ def _write_flips(
     session: Session, data: TrainingData, frame: pd.DataFrame, distance: np.ndarray
 ) -> None:
     """Flips with calibrated confidence, and what their calibration rests on."""
-    limit = trust.largest_covered_distance(distance, data.splits.noisy_train)
+    limit = coverage_cut(distance[data.splits.clean_test])
     covered = trust.covered_images(distance, limit)
     mode = session.config.flips.mode
     strength = np.abs(frame["score" if mode == "full" else "strict_score"].to_numpy())

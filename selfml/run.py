@@ -163,8 +163,16 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("precision", pa.float64()),  # null where none was accepted
         ]
     ),
+    "coverage": pa.schema(
+        [
+            ("curve", pa.string()),  # a key of selfml.coverage.CURVES
+            ("n_atoms", pa.int32()),
+            ("value", pa.float64()),  # explained variance of the features, %
+            ("n_images", pa.int32()),  # measured on so many
+        ]
+    ),
 }
-SINCE_2 = ("calibration", "trust", "reliability", "realised")
+SINCE_2 = ("calibration", "trust", "reliability", "realised", "coverage")
 
 # name -> (dtype, shape in the axes' letters)
 ARRAYS: dict[str, tuple[str, str]] = {

@@ -20,6 +20,7 @@ import numpy as np
 from selfml.basis import choose_sample
 from selfml.categories import category_names
 from selfml.config import Config, to_toml
+from selfml.coverage import measure_coverage
 from selfml.data.dataset import DatasetError
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
@@ -92,7 +93,7 @@ def train(
 def _finish(session: Session) -> None:
     """Measures and maps, from the files of the run alone."""
     run = Run(session.writer.path)
-    store(run, *evaluate(run))
+    store(run, *evaluate(run), measure_coverage(run))
     if session.config.maps.enabled:
         try:
             seed, n = session.config.seed, session.config.maps.max_images

@@ -30,11 +30,11 @@ flips from 1.5 to 3.5 percentage points. Fitting the last weights again in folds
 residual network and the learned metric as they are; fitting everything again costs as much as
 training. Setting images aside costs nothing but their place among the clean ones.
 
-Images of C_test take no part: they measure what was promised (`selfml.trust_measures`).
+Labels of C_test take no part: they measure what was promised (`selfml.trust_measures`).
+Only the hull distances of its images do, in what counts as uncovered.
 
 **Who is accepted.** Flips at or above the threshold of their direction, of images that are not
-*uncovered*. An image is uncovered where its features lie farther from the convex hull of the basis
-than those of 95 % of the noisy training images (our choice): there the basis has nothing like it.
+*uncovered* (`selfml.hull.uncovered`): there the basis has nothing like it.
 The thresholds are found on covered images too, so the guarantee is about these. Images whose
 verified labels training or calibration used are never accepted: a person has decided there.
 """
@@ -55,7 +55,6 @@ PRECISION = 0.95  # of accepted flips; our choice
 CONFIDENCE_LEVEL = 0.95  # how sure to be of it; our choice
 MIN_COUNT = 100  # flips that the first test needs (selfml.auto_accept)
 HELD_OUT_MINIMUM = 50  # images; fewer hold too few flips to prove anything, or to calibrate well
-COVERED_FRACTION = 0.95  # of the noisy training images, by hull distance; our choice
 # How much calibration images must say before they are believed: the evidence's own confidence
 # counts as 4 * OWN flips, both directions together as 4 * SHARED flips of one of them. Our choice:
 # on the noisy images of the demo catalogue, of 1, 5, 25 and 100, log loss was lowest at 100 with 50
@@ -143,21 +142,6 @@ def judged_flips(
         }
     )
     return frame[truth >= 0].reset_index(drop=True)
-
-
-def largest_covered_distance(hull_distance: np.ndarray, noisy_train: np.ndarray) -> float:
-    """The hull distance beyond which an image is uncovered; infinite where nothing is known.
-
-    Parameters
-    ----------
-    hull_distance : (N,) float
-        NaN where it was not computed.
-    noisy_train : (n,) int
-        Rows of the noisy training images.
-    """
-    distance = np.asarray(hull_distance, np.float64)[noisy_train]
-    distance = distance[np.isfinite(distance)]
-    return float(np.quantile(distance, COVERED_FRACTION)) if len(distance) else float("inf")
 
 
 def covered_images(hull_distance: np.ndarray, largest_distance: float) -> np.ndarray:

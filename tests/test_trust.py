@@ -49,14 +49,11 @@ def test_only_flips_of_known_truth_are_judged():
     assert found["covered"].tolist() == [True, False]
 
 
-def test_an_image_is_uncovered_beyond_95_percent_of_the_noisy_training_images():
-    distance = np.append(np.arange(101.0), [1e9, np.nan])
-    limit = trust.largest_covered_distance(distance, np.arange(101))
-    assert limit == 95
-    assert np.flatnonzero(~trust.covered_images(distance, limit)).tolist() == [*range(96, 103)]
+def test_what_is_covered_lies_within_the_cut():
+    distance = np.array([3.0, 5.0, 5.1, np.nan])
+    assert trust.covered_images(distance, 5.0).tolist() == [True, True, False, False]
     # without any distance nothing is known, and nothing is held against an image
-    unknown = np.full(3, np.nan)
-    assert trust.covered_images(unknown, trust.largest_covered_distance(unknown, [0, 1])).all()
+    assert trust.covered_images(np.full(3, np.nan), np.inf).all()
 
 
 def calibration(n=400, source="held_out", right=0.99) -> trust.Calibration:

@@ -69,13 +69,14 @@ def scatter(
     *,
     map_name: str,
     value_title: str,
+    faded: bool = False,
 ) -> go.Figure:
-    """All images in the map, the basis images marked, their hull drawn.
+    """All images in the map, the basis images and uncovered ones marked, the hull drawn.
 
     Parameters
     ----------
     points : DataFrame
-        ``image_index``, ``x``, ``y``; may be empty.
+        ``image_index``, ``x``, ``y``, ``uncovered``; may be empty.
     values, names
         From ``frames.map.colour``.
     basis : DataFrame
@@ -84,9 +85,12 @@ def scatter(
         From ``frames.map.hulls``.
     map_name, value_title : str
         For the axes and the colour bar.
+    faded : bool
+        Draw the points that are not marked as uncovered faintly.
     """
     figure = go.Figure()
     size, opacity = _sizes(len(points))
+    opacity = opacity / 4 if faded else opacity
     if names:
         _add_groups(figure, points, values, names, size, opacity)
     else:
@@ -100,6 +104,7 @@ def scatter(
         label = f"{theme.plain(value_title)} %{{marker.color:.3f}}"
         figure.add_trace(_trace(points, "Images", marker, label, legend=False))
     _add_hulls(figure, hulls)
+    _add_uncovered(figure, points, size)
     _add_basis(figure, basis)
     theme.layout(
         figure,
@@ -163,6 +168,18 @@ def _add_hulls(figure: go.Figure, hulls: Mapping[str, np.ndarray]) -> None:
                 hoverinfo="skip",
             )
         )
+
+
+def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float) -> None:
+    rows = points[points["uncovered"]]
+    if rows.empty:
+        return
+    marker = {
+        "size": size + 4, "symbol": "x-thin-open", "opacity": 0.9,
+        "color": theme.WRONG, "line": {"width": 1.5, "color": theme.WRONG},
+    }  # fmt: skip
+    label = "Not covered by the basis"
+    figure.add_trace(_trace(rows, f"Not covered ({len(rows):,})", marker, label))
 
 
 def _add_basis(figure: go.Figure, basis: pd.DataFrame) -> None:

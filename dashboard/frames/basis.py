@@ -9,7 +9,6 @@ from dashboard.frames.flips import ask, with_names
 from selfml.run import Run
 
 MASS_SHARE = 0.95  # atoms that hold this share of all coefficients; as in the paper's "about 40"
-N_BINS = 40
 NO_CATEGORY = "no category"
 
 
@@ -111,47 +110,6 @@ def label_matrix(run: Run, max_atoms: int = 100) -> pd.DataFrame:
     return pd.DataFrame(
         labels, index=pd.Index(order["attribute"], name="attribute"), columns=columns
     )
-
-
-def hull_bins(run: Run) -> pd.DataFrame:
-    """low, high, n: the distribution of hull distances in ``N_BINS`` equal bins."""
-    sql = """
-        WITH d AS (SELECT hull_distance AS x FROM read_parquet(?) WHERE isfinite(hull_distance)),
-             m AS (SELECT min(x) AS low, greatest(max(x) - min(x), 1e-9) AS span FROM d)
-        SELECT least(floor((x - m.low) / m.span * ?), ? - 1)::INT AS bin, count(*)::BIGINT AS n,
-               any_value(m.low) AS low, any_value(m.span) AS span FROM d, m GROUP BY 1
-    """
-    frame = ask(sql, [str(run.table_path("images")), N_BINS, N_BINS])
-    columns = ["low", "high", "n"]
-    if frame.empty:
-        return pd.DataFrame({c: np.array([], np.float64) for c in columns})
-    low, width = float(frame["low"].iloc[0]), float(frame["span"].iloc[0]) / N_BINS
-    n = np.zeros(N_BINS, np.int64)
-    n[frame["bin"].to_numpy()] = frame["n"]
-    edges = low + width * np.arange(N_BINS + 1)
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n})
-
-
-def hull_by_category(run: Run) -> pd.DataFrame:
-    """category, n, and the 5, 25, 50, 75 and 95 % points of its hull distances; worst first."""
-    points = ", ".join(
-        f"quantile_cont(hull_distance, {q / 100}) AS q{q}" for q in (5, 25, 50, 75, 95)
-    )
-    sql = f"""
-        SELECT coalesce(category, '{NO_CATEGORY}') AS category, count(*)::BIGINT AS n, {points}
-        FROM read_parquet(?) WHERE isfinite(hull_distance) GROUP BY 1 ORDER BY q50 DESC, 1
-    """
-    return ask(sql, [str(run.table_path("images"))])
-
-
-def worst_covered(run: Run, category: str | None = None, limit: int = 24) -> pd.DataFrame:
-    """image_index, image_id, category, hull_distance, n_active; farthest from the hull first."""
-    sql = """
-        SELECT image_index, image_id, category, hull_distance, n_active FROM read_parquet(?)
-        WHERE isfinite(hull_distance) AND (? IS NULL OR category = ?)
-        ORDER BY hull_distance DESC, image_index LIMIT ?
-    """
-    return ask(sql, [str(run.table_path("images")), category, category, int(limit)])
 
 
 def explained(run: Run) -> dict[str, float]:

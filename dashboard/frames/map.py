@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from dashboard.frames import coverage
 from dashboard.frames.polygons import Polygon, hull, inside_polygon
 from selfml.run import Run
 
@@ -48,7 +49,8 @@ def points(run: Run, kind: str, category: str = "", max_points: int = MAX_POINTS
     -------
     DataFrame
         ``image_index`` (int32), ``x``, ``y`` (float32), ``category`` (str), ``hull_distance``
-        (float32), ``n_flips`` (int32); by image_index. No rows where there is no map.
+        (float32), ``n_flips`` (int32), ``uncovered`` (bool); by image_index. No rows where there
+        is no map.
     """
     x, y = f"map_{kind}_x", f"map_{kind}_y"
     frame = run.table("images", ["image_index", "category", "hull_distance", x, y])
@@ -58,6 +60,7 @@ def points(run: Run, kind: str, category: str = "", max_points: int = MAX_POINTS
         frame = frame[frame["category"] == category]
     frame["n_flips"] = _flips_per_image(run, int(run.info["n_images"]))[frame["image_index"]]
     frame = frame[["image_index", "x", "y", "category", "hull_distance", "n_flips"]]
+    frame["uncovered"] = _uncovered(run)[frame["image_index"]]
     basis = run.table("basis", ["image_index"])["image_index"] if run.has("basis") else []
     return sample(frame, max_points, keep=frame["image_index"].isin(basis).to_numpy())
 
@@ -68,6 +71,13 @@ def _flips_per_image(run: Run, n_images: int) -> np.ndarray:
         return np.zeros(n_images, np.int32)
     rows = run.table("flips", ["image_index"])["image_index"].to_numpy()
     return np.bincount(rows, minlength=n_images).astype(np.int32)
+
+
+def _uncovered(run: Run) -> np.ndarray:
+    """(N,) bool; none where the run has no basis."""
+    if not run.has("basis"):
+        return np.zeros(int(run.info["n_images"]), bool)
+    return coverage.images(run)["uncovered"].to_numpy()
 
 
 def sample(frame: pd.DataFrame, max_points: int, keep: np.ndarray, seed: int = 0) -> pd.DataFrame:

@@ -3,19 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import basis_panels, components, load, state
+from dashboard import basis_panels, components, coverage_panels, load, state
 from dashboard.figures import basis as figures
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
 ATOMS_A_PAGE = 48
-CATEGORIES_SHOWN = 12
-PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Images it covers"}
-VARIANCE = {
-    "r2": "This basis, as used",
-    "r2_hull": "Its best convex combination",
-    "r2_pca": "Bound: principal components",
-}
+PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Coverage"}
 
 
 def show_atoms(run: Run) -> None:
@@ -79,32 +73,7 @@ def show_labels(run: Run) -> None:
     components.download_csv(coverage, "basis-coverage")
 
 
-def show_coverage(run: Run) -> None:
-    """How well the basis covers the images in feature space."""
-    metrics = load.frame(run, frames.explained)
-    values = pd.DataFrame(
-        [(VARIANCE[k], metrics[k]) for k in VARIANCE if k in metrics], columns=["name", "value"]
-    )
-    alt = "Explained variance of the features by the basis and its bounds"
-    components.show_figure(figures.explained_variance(values), "basis-r2", alt=alt)
-    left, right = st.columns(2, gap="large")
-    with left:
-        bins = load.frame(run, frames.hull_bins)
-        alt = "Number of images by distance to the convex hull of the basis"
-        components.show_figure(figures.hull_histogram(bins), "basis-hull", alt=alt)
-    with right:
-        points = load.frame(run, frames.hull_by_category)
-        alt = "Distance to the convex hull of the basis by category"
-        worst = points.head(CATEGORIES_SHOWN)
-        components.show_figure(figures.hull_by_category(worst), "basis-categories", alt=alt)
-        if len(points) > len(worst):
-            st.caption(f"The {len(worst)} least covered of {len(points)} categories.")
-    components.download_csv(points, "hull-distance-by-category")
-    category = state.read().category or None
-    basis_panels.show_worst(run, category)
-
-
-SHOWS = {"labels": show_labels, "images": show_coverage}
+SHOWS = {"labels": show_labels, "images": coverage_panels.show}
 run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
 selection = state.read()
 st.title("Basis", anchor=False)

@@ -17,9 +17,12 @@ from dashboard.state import Selection
 from selfml.run import Run
 
 PAGE_SIZE = 12
+COVERAGE = {"all": "All images", "uncovered": "Not covered only"}
 
 
-def _figure(run: Run, kind: str, color: str, attribute: int | None, category: str) -> go.Figure:
+def _figure(
+    run: Run, kind: str, color: str, attribute: int | None, category: str, faded: bool
+) -> go.Figure:
     """The figure of these choices; worked out once, so that the browser need not load it again."""
     points = load.frame(run, frames.points, kind, category)
     values, names = frames.colour(run, points, color, attribute)
@@ -27,7 +30,7 @@ def _figure(run: Run, kind: str, color: str, attribute: int | None, category: st
     basis = basis[basis["category"] == category] if category else basis
     return figures.scatter(
         points, values, names, basis, frames.hulls(basis, by_category=color == "category"),
-        map_name=frames.MAPS[kind], value_title=frames.COLORS[color],
+        map_name=frames.MAPS[kind], value_title=frames.COLORS[color], faded=faded,
     )  # fmt: skip
 
 
@@ -57,6 +60,12 @@ def _choices(run: Run, categories: Sequence[str]) -> tuple[str, int | None, str]
     category = row.selectbox(
         "Category", shown, format_func=lambda c: c or "All", width=180,
         **state.bind("category", shown),
+    )  # fmt: skip
+    row.segmented_control(
+        "Coverage", list(COVERAGE), format_func=COVERAGE.get, required=True,
+        **state.bind("coverage", COVERAGE),
+        help="Not covered: farther from the hull of the basis than 95 % of the verified test "
+        "images. The Basis view says more under Coverage.",
     )  # fmt: skip
     return color, attribute, category or ""
 
@@ -133,6 +142,11 @@ def _chosen(run: Run, points: pd.DataFrame, selection: Selection) -> None:
     elif selection.image is not None and (points["image_index"] == selection.image).any():
         chosen = np.array([selection.image])
         _heading("The image you clicked", "Click it to see why its labels are flipped.")
+    elif selection.coverage == "uncovered":
+        order = points.sort_values("hull_distance", ascending=False, kind="stable")
+        chosen = order["image_index"].to_numpy()
+        hint = "Farthest from the basis first. Draw around points to see only those."
+        _heading(f"{len(chosen):,} images not covered", hint, clear=False)
     else:
         order = points.sort_values(["n_flips", "image_index"], ascending=[False, True])
         chosen = order["image_index"].to_numpy()[:PAGE_SIZE]
@@ -171,7 +185,7 @@ def show() -> None:
         return
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        drawn = (selection.map, color, attribute, category)
+        drawn = (selection.map, color, attribute, category, selection.coverage == "uncovered")
         figure = load.frame(run, _figure, *drawn)
         figure = figures.with_selections(figure, _drawn_before((run.path.name, *drawn), selection))
         st.plotly_chart(
@@ -181,7 +195,8 @@ def show() -> None:
         )  # fmt: skip
         _about(run, points, selection.map, category, color == "category")
     with right:
-        _chosen(run, points, selection)
+        only = points[points["uncovered"]] if selection.coverage == "uncovered" else points
+        _chosen(run, only, selection)
 
 
 show()

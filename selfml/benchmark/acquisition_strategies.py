@@ -15,11 +15,11 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from selfml.hull import farthest_first
+from selfml.suggestions import most_uncertain
 
 NEIGHBOURS, SUFFICIENT = 10, 2_000
 
@@ -77,9 +77,7 @@ def uncovered(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
 
 def uncertain(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:
     """The highest mean binary entropy of the labels (Settles 2009, uncertainty sampling)."""
-    p = pool.probabilities
-    entropy = (entr(p) + entr(1.0 - p)).mean(axis=1)
-    return np.argsort(-entropy, kind="stable")[:n]
+    return most_uncertain(pool.probabilities, n)
 
 
 def effect(pool: Pool, n: int, rng: np.random.Generator) -> np.ndarray:

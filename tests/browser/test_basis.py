@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.frames import coverage
 from dashboard.frames.flips import FlipQuery, flips_summary
 from selfml.run import Run
 
@@ -35,3 +36,19 @@ def test_every_part_reopens_with_its_figures(open_view: Open, part: str, plots: 
     sync_api.expect(page.locator(".js-plotly-plot")).to_have_count(plots, timeout=30_000)
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_from_an_uncovered_image_to_its_flips_and_to_the_map(open_view: Open, browser_runs: Path):
+    rows = coverage.uncovered_images(Run(browser_runs / "tiny"))
+    page = open_view("basis", "run=tiny&part=images")
+    images = page.locator(".sm-grid .sm-item")
+    sync_api.expect(images).to_have_count(len(rows), timeout=30_000)
+    images.first.locator("a").click()
+    page.wait_for_url(f"**/flips?run=tiny&image={rows['image_index'].iloc[0]}")
+    page = open_view("basis", "run=tiny&part=images")
+    page.get_by_role("link", name="See them in the map").click()
+    page.wait_for_url("**coverage=uncovered*")
+    page.get_by_text(f"{len(rows)} images not covered").wait_for(timeout=30_000)
+    marks = "() => document.querySelector('.js-plotly-plot')._fullData.map(t => t.name)"
+    page.locator(".js-plotly-plot .nsewdrag").first.wait_for(timeout=30_000)
+    assert f"Not covered ({len(rows)})" in page.evaluate(marks)

@@ -83,28 +83,6 @@ def test_coverage_counts_the_atoms_in_use(run: Run):
     assert matrix.index[0] == coverage["attribute"].iloc[-1]
 
 
-def test_hull_distances_are_all_in_a_bin(run: Run):
-    distance = run.table("images")["hull_distance"]
-    bins = frames.hull_bins(run)
-    assert bins["n"].sum() == len(distance)
-    wanted, _ = np.histogram(distance, frames.N_BINS)
-    assert np.abs(bins["n"] - wanted).sum() <= 4  # an edge may fall either way
-    points = frames.hull_by_category(run)
-    assert points["n"].sum() == len(distance)
-    assert frames.NO_CATEGORY in set(points["category"])
-    tops = run.table("images").query("category == 'tops'")["hull_distance"]
-    median = points.set_index("category")["q50"]["tops"]
-    assert median == pytest.approx(tops.median(), rel=1e-5)
-
-
-def test_the_worst_covered_come_first(run: Run):
-    images = run.table("images").sort_values("hull_distance", ascending=False)
-    worst = frames.worst_covered(run, None, 5)
-    assert worst["image_index"].tolist() == images["image_index"].tolist()[:5]
-    tops = images[images["category"] == "tops"]["image_index"].tolist()[:5]
-    assert frames.worst_covered(run, "tops", 5)["image_index"].tolist() == tops
-
-
 def test_explained_variance_is_read_from_the_metrics(run: Run):
     assert frames.explained(run)["r2_pca"] == 88.0
 
@@ -118,12 +96,9 @@ def test_a_run_without_rows_gives_empty_frames_and_figures_that_say_so(empty_run
         figures.mass(atoms),
         figures.coverage(frames.label_matrix(empty_run)),
         figures.explained_variance(pd.DataFrame({"name": [], "value": []})),
-        figures.hull_histogram(frames.hull_bins(empty_run)),
-        figures.hull_by_category(frames.hull_by_category(empty_run)),
     ):
         assert not figure.data
         assert figure.layout.annotations[0].text
-    assert frames.worst_covered(empty_run).empty
 
 
 def test_figures_carry_typed_arrays_and_named_axes(run: Run):
@@ -131,8 +106,6 @@ def test_figures_carry_typed_arrays_and_named_axes(run: Run):
     made = (
         figures.mass(atoms),
         figures.coverage(frames.label_matrix(run)),
-        figures.hull_histogram(frames.hull_bins(run)),
-        figures.hull_by_category(frames.hull_by_category(run)),
     )
     for figure in made:
         assert figure.layout.xaxis.title.text

@@ -40,14 +40,13 @@ def test_an_atom_opens_from_its_address(open_view: Open):
     ("address", "words"),
     [
         ({"run": "tiny", "part": "labels"}, "at least one basis image"),
-        ({"run": "tiny", "part": "images"}, "Images that the basis covers least"),
-        ({"run": "tiny", "part": "images", "category": "tops"}, "· tops"),
+        ({"run": "tiny", "part": "images"}, "19 are needed"),
         ({"run": "tiny", "part": "nonsense"}, "In use"),
         ({"run": "training"}, "still training"),
         ({"run": "tiny", "basis": "7"}, "is not in use"),
         ({"run": "tiny", "basis": "999"}, "is not in use"),
         ({"run": "no_flips", "basis": "2"}, "No label of the images"),
-        ({"run": "no_truth", "part": "images"}, "Images that the basis covers least"),
+        ({"run": "no_truth", "part": "images"}, "Label these next"),
     ],
     ids=str,
 )

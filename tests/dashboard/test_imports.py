@@ -18,6 +18,7 @@ ALLOWED = {"run", "flips", "receipts", "simplex", "hull", "calibration", "correc
     "effects",
     "intervals",
     "trust",
+    "suggestions",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
