@@ -142,14 +142,14 @@ class Benchmark:
     def _write_tables(self, commands: Sequence[str]) -> None:
         tuned = self.out / "tuned.json"
         chosen = json.loads(tuned.read_text(encoding="utf-8")) if tuned.exists() else {}
-        notes = [f"setting: {setting}" for setting in self._settings()]
-        notes += [
+        parts = [Path(self.root).name, f"recipe {self.config.recipe}", *self._settings()]
+        notes = [
             f"tuned on validation images: {name} {of['settings']}" for name, of in chosen.items()
         ]
         text = report(
             self.results.frame(),
             {name: method.title for name, method in all_methods().items()},
-            heading=f"{Path(self.root).name}, recipe {self.config.recipe}",
+            heading=", ".join(parts),
             commands=commands,
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             notes=notes,

@@ -221,3 +221,15 @@ def test_a_frame_of_nan_says_so():
 def test_a_bar_in_a_title_stays_in_its_cell():
     text = made(frame_of(("a", "50", "map", [1])), {"a": "A|B"})
     assert "| A\\|B |" in text
+
+
+def test_a_method_with_fewer_seeds_is_never_the_best():
+    frame = frame_of(
+        ("self_ml", "500", "map", [80, 82, 84]),
+        ("baseline_1", "500", "map", [78, 79, 80]),
+        ("self_ml_strict", "500", "map", [90]),
+    )
+    text = made(frame, {})
+    assert "**82.0" in text
+    assert "90.0" in text
+    assert "**90.0" not in text
