@@ -75,6 +75,7 @@ def clusters():
     problem = replace(
         make_problem(n=20, n_clean=10)[0],
         features=features.astype(np.float32),
+        seen=features.astype(np.float32),
         given=np.zeros_like(truth),
         verified=verified,
         clean_rows=clean,
