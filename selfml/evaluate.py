@@ -25,7 +25,8 @@ from selfml.explanation_metrics import (
 from selfml.flips import corrected_probabilities
 from selfml.hull import pca_explained_variance
 from selfml.metrics import TABLE_1, table_1
-from selfml.run import METHODS, Run, RunError, RunWriter
+from selfml.run import Run, RunError, RunWriter
+from selfml.run_format import METHODS
 from selfml.trust_measures import trust_measures
 
 PROBABILITIES = dict(

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from selfml.categories import category_places
 from selfml.run import Run
 
 TERMS = ("bias", "basis", "given", "classifier", "residual")
@@ -97,10 +98,7 @@ class EvidenceModel:
 
     def category_index(self, categories: Sequence[str | None] | None, n_images: int) -> np.ndarray:
         """Row of ``llr`` for each image, (N,) int; 0 where the category is unknown."""
-        if categories is None:
-            return np.zeros(n_images, np.int64)
-        rows = {name: i + 1 for i, name in enumerate(self.categories)}
-        return np.array([rows.get(name, 0) for name in categories], np.int64)
+        return category_places(categories, self.categories, n_images)
 
 
 @dataclass(frozen=True)

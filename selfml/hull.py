@@ -9,7 +9,6 @@ atoms. For ``f(c) = ||x - B^T c||^2`` with gradient ``g``, the Frank-Wolfe gap
 ``f(c) - min f <= gap``. It certifies every result here.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ _GAP_EVERY = 10  # iterations between two looks at the gap
 _PAIRWISE_STEPS = 1_000  # or ten per atom; what is not certified by then is finished row by row
 _TINY = 1e-200
 _EXACT_PCA_SIZE = 2_000  # above this, the covariance is not decomposed in full
-FALSE_ALARM = 0.05  # our choice: 19 test images are enough to draw the line
 
 
 @dataclass(frozen=True)
@@ -299,82 +297,6 @@ def farthest_first(features: ArrayLike, k: int, seed: int | np.random.Generator 
         nearest = np.minimum(nearest, np.maximum(away, 0))
         nearest[chosen[: i + 1]] = -1.0
     return chosen
-
-
-def coverage_cut(reference_distance: ArrayLike, false_alarm: float = FALSE_ALARM) -> float:
-    """The hull distance beyond which an image is called uncovered.
-
-    Parameters
-    ----------
-    reference_distance : array_like (R,)
-        Hull distances of verified images that are kept aside and are no atoms: the clean test
-        images. NaN is left out.
-    false_alarm : float
-        In 0..1, exclusive: how often an image that is like the reference may be called uncovered.
-
-    Returns
-    -------
-    float
-        The ``ceil((R + 1) (1 - false_alarm))``-th smallest distance; ``inf`` where there is none,
-        that is with fewer than ``1 / false_alarm - 1`` reference images (19 for 0.05).
-
-    Raises
-    ------
-    ValueError
-        If ``false_alarm`` is not between 0 and 1.
-
-    Notes
-    -----
-    A conformal p-value for novelty (Bates et al. 2023, "Testing for outliers with conformal
-    p-values"): an image drawn as the reference images were lies beyond the cut with probability at
-    most ``false_alarm``, whatever the distribution of distances. No label is used. It is not
-    circular: a percentile of the images that are judged would call the same share uncovered in
-    every catalogue, and atoms lie at distance 0 of their own hull; the reference images are
-    neither. They are also the images on which the run's accuracy was measured, so beyond the cut
-    the measured accuracy speaks for almost nothing.
-    """
-    if not 0 < false_alarm < 1:
-        raise ValueError(f"false_alarm must lie between 0 and 1, got {false_alarm}")
-    known = np.asarray(reference_distance, dtype=np.float64).ravel()
-    known = np.sort(known[np.isfinite(known)])
-    rank = math.ceil((len(known) + 1) * (1 - false_alarm) - 1e-9)  # rounding asks for no more
-    return float(known[rank - 1]) if rank <= len(known) else math.inf
-
-
-def uncovered(
-    hull_distance: ArrayLike, is_reference: ArrayLike, false_alarm: float = FALSE_ALARM
-) -> NDArray:
-    """Mark the images that the basis does not cover: the one definition of "uncovered".
-
-    Parameters
-    ----------
-    hull_distance : array_like (N,)
-        Distance of each image to the hull of the atoms, as ``images.parquet`` holds it.
-    is_reference : array_like of bool (N,)
-        The images kept aside that set the cut: ``split == "clean_test"``.
-    false_alarm : float
-        See `coverage_cut`.
-
-    Returns
-    -------
-    ndarray of bool (N,)
-        True beyond the cut. Also true where the distance is NaN: nothing is known of such an
-        image, so it is not to be accepted unseen. About ``false_alarm`` of the reference images
-        themselves are marked.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in length.
-    """
-    distance = np.asarray(hull_distance, dtype=np.float64)
-    reference = np.asarray(is_reference, dtype=bool)
-    if distance.ndim != 1 or reference.shape != distance.shape:
-        raise ValueError(
-            f"is_reference must have shape {distance.shape}, one entry an image, "
-            f"got {reference.shape}"
-        )
-    return ~(distance <= coverage_cut(distance[reference], false_alarm))
 
 
 def _checked_matrix(values: ArrayLike, name: str) -> NDArray:

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from selfml.metrics import HEADLINE, TABLE_1
-from selfml.run import METHODS, Run
+from selfml.run import Run
+from selfml.run_format import METHODS
 from selfml.trust import SOURCES, guarantee
 
 TITLES = {"baseline_0": "Baseline 0", "baseline_1": "Baseline 1", "self_ml": "SELF-ML"}

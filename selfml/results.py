@@ -12,9 +12,10 @@ from scipy import sparse
 
 from selfml import flips, trust
 from selfml.basis import BasisLabels
+from selfml.coverage import coverage_cut
 from selfml.extract import Part, predict
 from selfml.flips import EvidenceModel
-from selfml.hull import coverage_cut, hull_coefficients
+from selfml.hull import hull_coefficients
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, rows_of
 from selfml.nn.model import Explainer

@@ -12,7 +12,7 @@ from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.images import LoadedImages, load_images
 from selfml.data.splits import Splits, make_splits
 from selfml.nn.fitting import Session
-from selfml.run import SPLITS
+from selfml.run_format import SPLITS
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ Labels of C_test take no part: they measure what was promised (`selfml.trust_mea
 Only the hull distances of its images do, in what counts as uncovered.
 
 **Who is accepted.** Flips at or above the threshold of their direction, of images that are not
-*uncovered* (`selfml.hull.uncovered`): there the basis has nothing like it.
+*uncovered* (`selfml.coverage.uncovered`): there the basis has nothing like it.
 The thresholds are found on covered images too, so the guarantee is about these. Images whose
 verified labels training or calibration used are never accepted: a person has decided there.
 """

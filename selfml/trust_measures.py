@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
 
+from selfml.auto_accept import precision_lower_bound
 from selfml.calibration import expected_calibration_error, reliability_table
 from selfml.flips import sigmoid
 from selfml.run import Run
@@ -64,8 +64,8 @@ def reliability(
     table = table[table["count"] > 0].reset_index(drop=True)
     n = table["count"].to_numpy()
     k = np.round(table["observed_fraction"].to_numpy() * n)
-    low = np.where(k > 0, beta.ppf(0.025, np.maximum(k, 1), n - k + 1), 0.0)
-    high = np.where(k < n, beta.ppf(0.975, k + 1, np.maximum(n - k, 1)), 1.0)
+    low = precision_lower_bound(k, n, confidence_level=0.975)
+    high = 1.0 - precision_lower_bound(n - k, n, confidence_level=0.975)
     names = {"mean_probability": "mean_confidence", "observed_fraction": "observed"}
     return table.rename(columns=names).assign(low=low, high=high)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from selfml import flips
 from selfml.flips import EvidenceModel
-from selfml.run import SCHEMAS, Run, RunWriter
+from selfml.run import Run, RunWriter
+from selfml.run_format import SCHEMAS
 
 CATEGORIES = ("jackets", "dresses")
 

@@ -14,7 +14,8 @@ from selfml.data.garments import write_catalogue
 from selfml.evaluate import evaluate
 from selfml.export import export
 from selfml.metrics import HEADLINE, TABLE_1
-from selfml.run import METHODS, Run, RunWriter
+from selfml.run import Run, RunWriter
+from selfml.run_format import METHODS
 from tests.command import Command, command_line, one_line
 from tests.tiny_dataset import Shop, open_shop, read_csv
 from tests.tiny_run import build_tiny_run

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from selfml.coverage import CURVES, measure_coverage, variance_curves
+from selfml.coverage import CURVES, coverage_cut, measure_coverage, uncovered, variance_curves
 from selfml.run import Run, RunWriter
 
 
@@ -90,3 +90,35 @@ def test_a_run_is_measured_on_noisy_images_alone(tiny_run: Path, tmp_path: Path)
     features[clean] += 100
     RunWriter(copy.path).write_array("features", features)
     assert frame.equals(measure_coverage(copy))
+
+
+def test_the_cut_is_a_conformal_rank():
+    """Of 19 distances at 5 %: rank ceil(20 * .95) = 19, the largest; of 18 there is none."""
+    assert coverage_cut(np.arange(19)) == 18
+    assert coverage_cut(np.arange(18)) == np.inf
+    assert coverage_cut([]) == np.inf
+    assert coverage_cut([np.nan, *range(19)]) == 18
+    assert coverage_cut(np.arange(99), 0.01) == 98
+    assert coverage_cut(np.arange(199)) == 189  # ceil(200 * .95) = 190th smallest
+    with pytest.raises(ValueError, match="false_alarm"):
+        coverage_cut([1.0], 0)
+
+
+def test_uncovered_is_beyond_the_cut_of_the_reference_alone():
+    distance = np.array([*range(19), 18.5, 5.0, np.nan, 0.0])
+    reference = np.arange(len(distance)) < 19
+    marks = uncovered(distance, reference)
+    assert np.flatnonzero(marks).tolist() == [19, 21]  # 18.5 is beyond 18; NaN is not known
+    moved = distance.copy()
+    moved[20] = 1e9  # the images judged do not move the cut
+    assert np.flatnonzero(uncovered(moved, reference)).tolist() == [19, 20, 21]
+    assert not uncovered(distance[:10], reference[:10]).any()  # too few to draw a line
+    with pytest.raises(ValueError, match="is_reference"):
+        uncovered(distance, reference[:3])
+
+
+def test_false_alarms_are_as_rare_as_promised():
+    """An image drawn as the reference was is called uncovered at most once in twenty."""
+    rng = np.random.default_rng(0)
+    beyond = [(lambda d: d[60] > coverage_cut(d[:60]))(rng.gamma(2, size=61)) for _ in range(4000)]
+    assert 0.03 < np.mean(beyond) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)

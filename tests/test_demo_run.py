@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from selfml.receipts import receipt
-from selfml.run import ARRAYS, READABLE_VERSIONS, SCHEMAS, SINCE_2, Run
+from selfml.run import Run
+from selfml.run_format import ARRAYS, READABLE_VERSIONS, SCHEMAS, SINCE_2
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo-run"
 LARGEST_MB = 15

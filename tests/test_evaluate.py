@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score, f1_score, jaccard_score
 
 from selfml.evaluate import PROBABILITIES, corrected_probabilities, evaluate, store
 from selfml.receipts import receipt
-from selfml.run import METHODS, Run, RunError
+from selfml.run import Run, RunError
+from selfml.run_format import METHODS
 from tests.tiny_run import build_tiny_run
 
 STORED = ("metrics", "attribute_metrics", "reliability", "realised")

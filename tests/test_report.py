@@ -14,7 +14,8 @@ from rich.table import Table
 from selfml.evaluate import evaluate, store
 from selfml.metrics import HEADLINE
 from selfml.report import FLIPS, LEARNED, TITLES, TRUST, TRUST_COLUMNS, run_tables
-from selfml.run import METHODS, SINCE_2, Run, RunError, RunWriter
+from selfml.run import Run, RunError, RunWriter
+from selfml.run_format import METHODS, SINCE_2
 from selfml.trust import guarantee
 from tests.tiny_run import build_tiny_run
 

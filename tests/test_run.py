@@ -11,16 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from selfml.run import (
-    ARRAYS,
-    SCHEMA_VERSION,
-    SCHEMAS,
-    Run,
-    RunError,
-    RunWriter,
-    list_runs,
-    write_atomic,
-)
+from selfml.run import Run, RunError, RunWriter, list_runs, write_atomic
+from selfml.run_format import ARRAYS, SCHEMA_VERSION, SCHEMAS
 
 GOLDEN = Path(__file__).parent / "golden" / "run_schema.json"
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from selfml import trust_measures as measures
-from selfml.run import SINCE_2, Run
+from selfml.run import Run
+from selfml.run_format import SINCE_2
 from selfml.trust import CONFIDENCE_LEVEL, DIRECTIONS
 from tests.test_trust import judged
 from tests.tiny_run import build_tiny_run

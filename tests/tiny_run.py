@@ -24,16 +24,10 @@ from selfml.flips import (
     label_scores,
     sigmoid,
 )
-from selfml.hull import coverage_cut
-from selfml.run import METHODS, SPLITS, Run, RunWriter
-from selfml.trust import (
-    Calibration,
-    covered_images,
-    judged_flips,
-    trust_table,
-    with_trust,
-)
+from selfml.run import Run, RunWriter
+from selfml.run_format import METHODS
 from selfml.trust_measures import trust_measures
+from tests.tiny_trust import write_trust
 from tests.tiny_world import (
     CATEGORIES,
     N_FEATURES,
@@ -209,36 +203,6 @@ def _history(writer: RunWriter, n_steps: int) -> None:
         writer.append_history("joint", step, values)
 
 
-def _trusted(
-    writer: RunWriter, world: World, images: pd.DataFrame, flips: pd.DataFrame
-) -> pd.DataFrame:
-    """Half of the noisy images with verified labels calibrate; where they prove nothing, as they
-    are few here, the surest flips to 1 count as safe all the same, so that there is something to
-    look at."""
-    noisy = np.flatnonzero(world.split <= 1)
-    distance = images["hull_distance"].to_numpy()
-    limit = coverage_cut(distance[world.split == SPLITS.index("clean_test")])
-    covered = covered_images(distance, limit)
-    aside = noisy[(world.verified[noisy] >= 0).any(axis=1)][::2]
-    verified = np.full_like(world.verified, -1)
-    verified[aside] = world.verified[aside]
-    strength = np.abs(flips["score"].to_numpy())
-    judged = judged_flips(flips, strength, verified, covered)
-    table = trust_table(Calibration("held_out", aside, judged), limit)
-    if table["threshold"].isna().all():
-        first = table.index[0]
-        table.loc[first, ["status", "threshold", "threshold_confidence"]] = [
-            "guaranteed",
-            2.5,
-            0.92,
-        ]
-        table.loc[first, ["n_tested", "n_tested_correct", "lower_bound"]] = [120, 119, 0.961]
-    writer.write_table("calibration", pd.DataFrame({"image_index": aside}))
-    writer.write_table("trust", table)
-    decided = np.concatenate([aside, np.flatnonzero(world.split == 2)])
-    return with_trust(flips, table, strength=strength, covered=covered, decided_images=decided)
-
-
 def _write_arrays(writer: RunWriter, arrays: dict[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         writer.write_array(name, array)
@@ -320,7 +284,7 @@ def _write_results(writer: RunWriter, world: World, rng: np.random.Generator, ma
     rows = model.category_index(images["category"].tolist(), len(images))
     terms = evidence(model, scores, world.given, rows, classifier, residual)
     flips = flips_frame(world.given, terms, scores, world.verified)
-    flips = _trusted(writer, world, images, flips)
+    flips = write_trust(writer, world, images, flips)
     corrected = corrected_labels(world.given, terms.score)
     writer.write_text("evidence.json", model.to_json())
     i, j = world.coefficients.nonzero()

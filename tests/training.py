@@ -13,7 +13,8 @@ import pandas as pd
 
 from selfml.config import Config, load_recipe, with_settings
 from selfml.progress import Advance, Reporter
-from selfml.run import ARRAYS, Run
+from selfml.run import Run
+from selfml.run_format import ARRAYS
 
 TINY = [
     "data.size_px=32",

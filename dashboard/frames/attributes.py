@@ -7,7 +7,8 @@ import pandas as pd
 
 from dashboard.frames.flips import with_names
 from selfml.intervals import wilson_interval
-from selfml.run import METHODS, SPLITS, Run
+from selfml.run import Run
+from selfml.run_format import METHODS, SPLITS
 
 ROWS_AT_ONCE = 65_536
 MIN_SUPPORT = 10  # below it one image can move a figure by ten points: marked as few (our choice)

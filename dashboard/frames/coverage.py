@@ -1,8 +1,8 @@
 """How far the basis covers the images: the cut, groups, uncovered images and what to label next.
 
-"Uncovered" is `selfml.hull.uncovered`: farther from the hull of the basis than 95 % of the verified
-test images. Images shown as basis images are left out of every count here: they lie at distance 0
-of their own hull and would make it look better than it is.
+"Uncovered" is `selfml.coverage.uncovered`: farther from the hull of the basis than 95 % of the
+verified test images. Images shown as basis images are left out of every count here: they lie at
+distance 0 of their own hull and would make it look better than it is.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from selfml.coverage import FALSE_ALARM, coverage_cut, uncovered
 from selfml.flips import corrected_probabilities
-from selfml.hull import FALSE_ALARM, coverage_cut, uncovered
+from selfml.intervals import wilson_interval
 from selfml.run import Run
 from selfml.suggestions import mean_entropy, most_uncertain
 
@@ -46,8 +47,8 @@ def images(run: Run) -> pd.DataFrame:
     -------
     DataFrame
         image_index, image_id, category, split, hull_distance, is_basis (shown as a basis image),
-        uncovered (`selfml.hull.uncovered`), times_cut (distance over the cut; NaN where there is
-        no cut) and n_flips.
+        uncovered (`selfml.coverage.uncovered`), times_cut (distance over the cut; NaN where there
+        is no cut) and n_flips.
     """
     columns = ["image_index", "image_id", "category", "split", "hull_distance"]
     frame = run.table("images", columns)
@@ -114,15 +115,6 @@ def distance_bins(run: Run) -> pd.DataFrame:
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "reference": reference})
 
 
-def wilson(n_hits: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share (Wilson 1927), in 0..1; n of at least 1."""
-    z = 1.959964
-    p, n = np.asarray(n_hits, np.float64) / n, np.asarray(n, np.float64)
-    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
-
-
 def groups(run: Run, by: str) -> pd.DataFrame:
     """How well each category or attribute is covered, worst first.
 
@@ -164,7 +156,7 @@ def groups(run: Run, by: str) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["key", "name", "n", "uncovered", "median"])
     if table.empty:
         return table.assign(share=0.0, low=0.0, high=0.0)
-    low, high = wilson(table["uncovered"], table["n"])
+    low, high = wilson_interval(table["uncovered"], table["n"])
     table = table.assign(share=table["uncovered"] / table["n"], low=low, high=high)
     order = ["share", "n", "key"]
     return table.sort_values(order, ascending=[False, False, True], ignore_index=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from selfml.run import METHODS, Run
+from selfml.run import Run
+from selfml.run_format import METHODS
 
 TABLE_1 = {
     "precision_at_k": "Precision@k*",

@@ -5,7 +5,8 @@ import streamlit as st
 from dashboard import components, flip_cards, flip_panels, load, state
 from dashboard.frames import flips as frames
 from dashboard.frames import overview, trust
-from selfml.run import SPLITS, Run
+from selfml.run import Run
+from selfml.run_format import SPLITS
 
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
 AGREEMENTS = {"all": "Any", "agree": "Basis images agree", "disagree": "Basis images disagree"}

@@ -15,6 +15,7 @@ from selfml.counterfactual import read_counterfactuals
 from selfml.receipts import receipt, without_atom
 from selfml.run import Run
 from tests.browser.conftest import settled
+from tests.what_if_cases import fragile_flip
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -120,7 +121,7 @@ def test_a_receipt_fits_a_phone(page: sync_api.Page, open_view: Open, scheme: st
 def test_taking_a_basis_image_out(open_view: Open, browser_runs: Path):
     """The numbers shown are those of the receipt without it, and the address reopens them."""
     run = Run(browser_runs / "tiny")
-    i, j, k = fragile(run)
+    i, j, k = fragile_flip(run)
     page = open_view("flips", f"run=tiny&flip={i}-{j}")
     box = page.get_by_role("combobox", name="Basis image")
     box.focus()
@@ -145,13 +146,3 @@ def test_taking_a_basis_image_out(open_view: Open, browser_runs: Path):
     page.get_by_role("button", name="Put everything back").click()
     sync_api.expect(sentence).to_have_count(0)
     assert query_of(page) == {"run": ["tiny"], "flip": [f"{i}-{j}"]}
-
-
-def fragile(run: Run) -> tuple[int, int, int]:
-    """image_index, attribute_index and basis_index of a flip that falls without that atom."""
-    for row in flips_page(run, FlipQuery(), 1, 1000).itertuples():
-        of = receipt(run, row.image_index, row.attribute_index)
-        for k in of.atoms["basis_index"]:
-            if (without_atom(of, k).score > 0) != (row.corrected == 1):
-                return int(row.image_index), int(row.attribute_index), int(k)
-    raise AssertionError("no flip of the run falls")

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from selfml.run import SCHEMAS, Run, RunWriter
+from selfml.run import Run, RunWriter
+from selfml.run_format import SCHEMAS
 from tests.tiny_run import build_tiny_run
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
@@ -34,6 +36,19 @@ def runs_folder(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     writer.write_table("attribute_metrics", empty["attribute_metrics"])
     writer.write_table("metrics", empty["metrics"])
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose tables have no rows."""
+    writer = RunWriter(tmp_path_factory.mktemp("empty") / "empty")
+    writer.update(n_images=0, n_atoms=2, n_attributes=1)
+    for name, schema in SCHEMAS.items():
+        writer.write_table(name, schema.empty_table().to_pandas())
+    names = pd.DataFrame({"attribute_index": [0], "name": ["A"], "group": [None]})
+    writer.write_table("attributes", names.assign(prevalence_given=0.0, prevalence_verified=0.0))
+    writer.write_array("basis_labels", np.zeros((2, 1)))
+    return Run(writer.path)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from dashboard.frames import attribute_categories as categories
 from dashboard.frames import attributes as frames
 from dashboard.frames.basis import NO_CATEGORY
 from selfml.evaluate import evaluate, store
-from selfml.run import METHODS, Run, RunWriter
+from selfml.run import Run, RunWriter
+from selfml.run_format import METHODS
 from tests.tiny_run import build_tiny_run
 
 

@@ -18,22 +18,6 @@ def run(tiny_run: Path) -> Run:
     return Run(tiny_run)
 
 
-@pytest.fixture(scope="module")
-def empty_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose tables have no rows."""
-    from selfml.run import SCHEMAS, RunWriter
-
-    writer = RunWriter(tmp_path_factory.mktemp("empty") / "empty")
-    writer.update(n_images=0, n_atoms=2, n_attributes=1)
-    for name, schema in SCHEMAS.items():
-        writer.write_table(name, schema.empty_table().to_pandas())
-    names = pd.DataFrame({"attribute_index": [0], "name": ["A"], "group": [None]})
-    names = names.assign(prevalence_given=0.0, prevalence_verified=0.0)
-    writer.write_table("attributes", names)
-    writer.write_array("basis_labels", np.zeros((2, 1)))
-    return Run(writer.path)
-
-
 def test_atoms_in_use_come_most_used_first(run: Run):
     atoms = frames.atoms(run)
     c = run.coefficients().toarray()

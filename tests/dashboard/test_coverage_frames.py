@@ -6,14 +6,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dashboard.figures import coverage as figures
 from dashboard.frames import coverage as frames
 from dashboard.frames import map as map_frames
 from selfml.flips import corrected_probabilities
-from selfml.run import SCHEMAS, Run, RunWriter
+from selfml.run import Run
 from selfml.suggestions import RESULTS, SUGGEST_BY, against_chance, simulation
 from tests.tiny_run import build_tiny_run
 
@@ -28,18 +27,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def small(tiny_run: Path) -> Run:
     """Six verified test images: too few for a line."""
     return Run(tiny_run)
-
-
-@pytest.fixture(scope="module")
-def empty_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose tables have no rows."""
-    writer = RunWriter(tmp_path_factory.mktemp("empty") / "empty")
-    writer.update(n_images=0, n_atoms=2, n_attributes=1)
-    for name, schema in SCHEMAS.items():
-        writer.write_table(name, schema.empty_table().to_pandas())
-    names = pd.DataFrame({"attribute_index": [0], "name": ["A"], "group": [None]})
-    writer.write_table("attributes", names.assign(prevalence_given=0.0, prevalence_verified=0.0))
-    return Run(writer.path)
 
 
 def test_the_cut_is_that_of_the_test_images(run):
@@ -69,12 +56,6 @@ def test_bins_hold_every_image_and_part_at_the_cut(run):
     beyond = bins[(bins["low"] + bins["high"]) / 2 > found["cut"]]
     assert abs(beyond["n"].sum() - found["uncovered"]) <= 1  # the image on the edge itself
     assert np.isclose(bins["low"], found["cut"]).any()
-
-
-def test_wilson_by_hand():
-    low, high = frames.wilson(np.array([0, 10]), np.array([10, 10]))
-    np.testing.assert_allclose(high[0], 1.959964**2 / (10 + 1.959964**2))  # of no hits in ten
-    np.testing.assert_allclose([low[0], low[1], high[1]], [0, 1 - high[0], 1], atol=1e-12)
 
 
 @pytest.mark.parametrize("by", ["category", "attribute", "split"])

@@ -11,8 +11,20 @@ from pathlib import Path
 import pytest
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
-ALLOWED = {"run", "flips", "receipts", "simplex", "hull", "calibration", "corrections"} | {
+ALLOWED = {
+    "run",
+    "run_format",
+    "coverage",
+    "flips",
+    "receipts",
+    "simplex",
+    "hull",
+    "calibration",
+    "corrections",
+} | {
     "metrics",
+    "run_format",
+    "coverage",
     "attribute_metrics",
     "counterfactual",
     "effects",

@@ -14,7 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.figures import trust as figures
 from dashboard.frames import trust as frames
-from selfml.run import SINCE_2, Run, RunWriter
+from selfml.run import Run, RunWriter
+from selfml.run_format import SINCE_2
 from tests.dashboard.conftest import text_of
 
 Open = Callable[..., AppTest]

@@ -10,11 +10,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.frames import what_if
-from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.counterfactual import Counterfactuals, read_counterfactuals
 from selfml.receipts import receipt, without_atom
 from selfml.run import Run
 from tests.dashboard.conftest import text_of
+from tests.what_if_cases import fragile_flip
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., AppTest]
@@ -32,13 +32,7 @@ def world(run: Run) -> Counterfactuals:
 
 @pytest.fixture
 def fragile(run: Run) -> tuple[int, int, int]:
-    """image_index, attribute_index and basis_index of a flip that falls without that atom."""
-    for row in flips_page(run, FlipQuery(), 1, 1000).itertuples():
-        of = receipt(run, row.image_index, row.attribute_index)
-        for k in of.atoms["basis_index"]:
-            if (without_atom(of, k).score > 0) != (row.corrected == 1):
-                return int(row.image_index), int(row.attribute_index), int(k)
-    raise AssertionError("no flip of the tiny run falls")
+    return fragile_flip(run)
 
 
 def choose(app: AppTest, i: int, j: int, k: int, choice: str | int) -> None:

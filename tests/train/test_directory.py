@@ -10,7 +10,8 @@ from selfml.config import from_toml
 from selfml.flips import read_evidence_model
 from selfml.progress import Reporter
 from selfml.receipts import receipt
-from selfml.run import ARRAYS, METHODS, SCHEMAS, SPLITS, Run
+from selfml.run import Run
+from selfml.run_format import ARRAYS, METHODS, SCHEMAS, SPLITS
 from selfml.run_start import STAGES
 
 pytestmark = pytest.mark.slow
