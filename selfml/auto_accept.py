@@ -14,6 +14,8 @@ from scipy.stats import beta
 THRESHOLD_GRID: tuple[float, ...] = tuple(float(t) for t in 1 - np.geomspace(0.001, 0.5, 40))
 """Default thresholds, .999 down to .5, finer near 1 (our choice)."""
 
+TESTS = ["threshold", "count", "correct", "correlation", "effective", "lower_bound", "proven"]
+
 _LEAST_WRONG = 10  # below so many wrong flips a correlation is not estimated but taken to be 1
 _RESAMPLES = 200
 
@@ -77,70 +79,12 @@ def threshold_tests(
     min_count: int = 100,
     grid: ArrayLike = THRESHOLD_GRID,
 ) -> pd.DataFrame:
-    """The tests behind :func:`auto_accept_threshold`, in the order in which they are made.
-
-    Parameters are those of :func:`auto_accept_threshold`.
-
-    Returns
-    -------
-    DataFrame
-        threshold (falling), count and correct (flips at or above it), effective (the count that
-        independent flips would need to tell as much), lower_bound (of precision), proven: whether
-        this test and all before it were passed. No row where no threshold can be tested.
-
-    Raises
-    ------
-    ValueError
-        As :func:`auto_accept_threshold`.
-    """
-    score, right, code = _checked(confidence, correct, images)
-    if not (0 < precision < 1 and 0 < confidence_level < 1 and min_count >= 1):
-        raise ValueError(
-            "precision and confidence_level must lie between 0 and 1 and min_count be at least 1, "
-            f"got {precision}, {confidence_level}, {min_count}"
-        )
-    thresholds = np.unique(np.asarray(grid, dtype=np.float64))[::-1]
-    order = np.argsort(-score, kind="stable")
-    count = np.searchsorted(-score[order], -thresholds, side="right")
-    hits = np.concatenate([[0.0], np.cumsum(right[order])])[count]
-    effective = count.astype(np.float64)
-    if images is not None and len(score):
-        correlation = image_correlation(right, code)
-        inside = code[order]
-        squares = [float((np.bincount(inside[:n]) ** 2).sum()) / n if n else 1.0 for n in count]
-        effective = count / (1.0 + correlation * (np.array(squares) - 1.0))
-    tested = effective >= min_count
-    share = hits / np.maximum(count, 1)
-    bound = precision_lower_bound(share * effective, effective, confidence_level=confidence_level)
-    table = pd.DataFrame(
-        {
-            "threshold": thresholds,
-            "count": count,
-            "correct": hits.astype(np.int64),
-            "effective": effective,
-            "lower_bound": bound,
-        }
-    )[tested]
-    proven = np.logical_and.accumulate(table["lower_bound"].to_numpy() >= precision)
-    return table.assign(proven=proven).reset_index(drop=True)
-
-
-def auto_accept_threshold(
-    confidence: ArrayLike,
-    correct: ArrayLike,
-    *,
-    images: ArrayLike | None = None,
-    precision: float = 0.95,
-    confidence_level: float = 0.95,
-    min_count: int = 100,
-    grid: ArrayLike = THRESHOLD_GRID,
-) -> float | None:
-    """Lowest confidence from which flips may be accepted without a person.
+    """From which confidence on flips may be accepted without a person: tests in their order.
 
     Parameters
     ----------
     confidence : array_like (M,)
-        Confidence of every flip of a set that nothing was fitted on (cross-fitted, or held out).
+        Confidence of every flip of a set that nothing was fitted on (held out).
     correct : array_like of bool (M,)
         Whether the flip gave the verified label.
     images : array_like of int (M,), optional
@@ -151,15 +95,19 @@ def auto_accept_threshold(
         How sure to be of that, between 0 and 1.
     min_count : int
         Testing starts at the highest threshold that accepts this many flips, at least 1; with
-        ``images``, as many as tell so much. With a precision of .95 fewer than 59 can prove
-        nothing; 100 is our choice.
+        ``images``, so many that they would tell as much were those of an image always alike. With
+        a precision of .95 fewer than 59 can prove nothing; 100 is our choice.
     grid : array_like
         Thresholds to try, chosen before seeing these flips; used from high to low.
 
     Returns
     -------
-    float or None
-        Accept flips with ``confidence >= threshold``; None when no guarantee can be given.
+    DataFrame
+        threshold (falling), count and correct (flips at or above it), correlation (of flips of one
+        image among them, :func:`image_correlation`), effective (the count that independent flips
+        would need to tell as much), lower_bound (of precision), proven. It ends with the first that
+        is not proven: the last proven threshold is the one to accept from, and where there is none
+        nothing may be accepted. No row where no threshold can be tested.
 
     Raises
     ------
@@ -169,8 +117,8 @@ def auto_accept_threshold(
     Notes
     -----
     **Guarantee.** Over draws of the flips given here, with probability at least
-    ``confidence_level``, either None is returned or a new flip with a confidence at or above the
-    threshold is correct with probability at least ``precision``.
+    ``confidence_level``, either nothing is proven or a new flip with a confidence at or above the
+    last proven threshold is correct with probability at least ``precision``.
 
     **Why.** For a fixed threshold the number correct among n accepted is binomial, so "precision
     too low" is rejected at level ``1 - confidence_level`` exactly when the Clopper-Pearson bound
@@ -181,17 +129,36 @@ def auto_accept_threshold(
     **Assumptions.** (1) The flips here and those to come are exchangeable: same catalogue, same
     model, drawn alike. A flip of another season, or from a model trained on these very flips, is
     not covered. (2) Without ``images``, several flips of one image count as independent; with it,
-    n is divided by the design effect under an upper estimate of their correlation, and the level
-    holds to the accuracy of that estimate (simulated in ``tests/test_auto_accept.py``). (3) Where
+    n is divided by the design effect under an upper estimate of the correlation among the flips at
+    or above the threshold (sure flips may go together more than others), and the level holds to
+    the accuracy of that estimate (simulated in ``tests/test_auto_accept.py``). (3) Where
     ``min_count`` skips the top of the grid, precision must not fall as confidence rises there; a
     grid whose first threshold is sure to accept ``min_count`` flips does not need this.
     """
-    table = threshold_tests(
-        confidence, correct, images=images, precision=precision,
-        confidence_level=confidence_level, min_count=min_count, grid=grid,
-    )  # fmt: skip
-    proven = table.loc[table["proven"], "threshold"]
-    return float(proven.iloc[-1]) if len(proven) else None
+    score, right, code = _checked(confidence, correct, images)
+    if not (0 < precision < 1 and 0 < confidence_level < 1 and min_count >= 1):
+        raise ValueError(
+            "precision and confidence_level must lie between 0 and 1 and min_count be at least 1, "
+            f"got {precision}, {confidence_level}, {min_count}"
+        )
+    order = np.argsort(-score, kind="stable")
+    score, right, code = score[order], right[order], code[order]
+    rows = []
+    for threshold in np.unique(np.asarray(grid, dtype=np.float64))[::-1]:
+        n = int(np.searchsorted(-score, -threshold, side="right"))
+        alike = n and float((np.bincount(code[:n]) ** 2).sum()) / n  # design effect at most
+        if not n or n / alike < min_count:
+            continue  # whether it is tested must not depend on which flips are right
+        hits = right[:n].sum()
+        correlation = 0.0 if images is None else image_correlation(right[:n], code[:n])
+        effective = n / (1.0 + correlation * (alike - 1.0))
+        share = hits / n * effective
+        bound = precision_lower_bound(share, effective, confidence_level=confidence_level)
+        proven = bool(bound >= precision)
+        rows.append((threshold, n, int(hits), correlation, effective, float(bound), proven))
+        if not proven:
+            break
+    return pd.DataFrame(rows, columns=TESTS).astype({"proven": bool})
 
 
 def _codes(images: ArrayLike) -> NDArray:

@@ -188,37 +188,20 @@ def coverage_cut(reference_distance: ArrayLike, false_alarm: float = FALSE_ALARM
     return float(known[rank - 1]) if rank <= len(known) else math.inf
 
 
-def uncovered(
-    hull_distance: ArrayLike, is_reference: ArrayLike, false_alarm: float = FALSE_ALARM
-) -> NDArray:
-    """Mark the images that the basis does not cover: the one definition of "uncovered".
+def is_covered(hull_distance: ArrayLike, cut: float) -> NDArray:
+    """Which images the basis covers: the one definition, (N,) bool.
 
     Parameters
     ----------
     hull_distance : array_like (N,)
         Distance of each image to the hull of the atoms, as ``images.parquet`` holds it.
-    is_reference : array_like of bool (N,)
-        The images kept aside that set the cut: ``split == "clean_test"``.
-    false_alarm : float
-        See `coverage_cut`.
+    cut : float
+        Of :func:`coverage_cut`, from the images kept aside (``split == "clean_test"``).
 
     Returns
     -------
     ndarray of bool (N,)
-        True beyond the cut. Also true where the distance is NaN: nothing is known of such an
-        image, so it is not to be accepted unseen. About ``false_alarm`` of the reference images
-        themselves are marked.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in length.
+        False beyond the cut, and where the distance is NaN: nothing is known of such an image, so
+        it is not to be accepted unseen. About ``FALSE_ALARM`` of the reference images are beyond.
     """
-    distance = np.asarray(hull_distance, dtype=np.float64)
-    reference = np.asarray(is_reference, dtype=bool)
-    if distance.ndim != 1 or reference.shape != distance.shape:
-        raise ValueError(
-            f"is_reference must have shape {distance.shape}, one entry an image, "
-            f"got {reference.shape}"
-        )
-    return ~(distance <= coverage_cut(distance[reference], false_alarm))
+    return np.asarray(hull_distance, dtype=np.float64) <= cut

@@ -102,12 +102,12 @@ def store(
     ``coverage`` is that of `selfml.coverage.measure_coverage`; without it, the run keeps its own.
     """
     writer = RunWriter(run.path)
-    writer.write_table("metrics", metrics)
-    writer.write_table("attribute_metrics", attribute_metrics)
-    writer.write_table("reliability", reliability)
-    writer.write_table("realised", realised)
     if coverage is not None:
         writer.write_table("coverage", coverage)
+    writer.write_table("reliability", reliability)
+    writer.write_table("realised", realised)
+    writer.write_table("attribute_metrics", attribute_metrics)
+    writer.write_table("metrics", metrics)  # last: a reader takes its time for that of all
 
 
 def _classification(run: Run, test: np.ndarray) -> Iterator[Row]:

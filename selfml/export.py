@@ -100,13 +100,15 @@ def _still_given(flips: pd.DataFrame, given: np.ndarray) -> pd.DataFrame:
 
 
 def _verified_labels(run: Run) -> np.ndarray:
-    """(N, L) int8, the labels of the clean images; -1 elsewhere.
+    """(N, L) int8, the labels of the verified images, those set aside included; -1 elsewhere.
 
-    Rows of clean.csv beyond ``data.clean_samples`` count as noisy in a run.
+    A run of format 1 does not say which were set aside: there they count as noisy.
     """
     split = run.table("images", ["split"])["split"]
-    of_clean = split.str.startswith("clean").to_numpy()[:, None]
-    return np.where(of_clean, run.array("labels_true"), -1)
+    verified = split.str.startswith("clean").to_numpy().copy()
+    if run.has("calibration"):
+        verified[run.table("calibration")["image_index"]] = True
+    return np.where(verified[:, None], run.array("labels_true"), -1)
 
 
 def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:

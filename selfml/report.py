@@ -12,6 +12,7 @@ from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import Run
 from selfml.run_format import METHODS
 from selfml.trust import SOURCES, guarantee
+from selfml.trust_measures import N_RESAMPLES
 
 TITLES = {"baseline_0": "Baseline 0", "baseline_1": "Baseline 1", "self_ml": "SELF-ML"}
 DEFINITIONS = (
@@ -33,11 +34,11 @@ FLIPS = (
 TRUST = (
     ("calibration error of confidence", "confidence_ece"),
     ("the same before calibration", "confidence_ece_uncalibrated"),
-    ("accepted without a look", "auto_accept_share"),
+    ("sure enough to be accepted", "auto_accept_share"),
     ("of these right", "auto_accept_precision"),
-    ("20 other sets: mean right", "auto_accept_resampled_mean"),
-    ("20 other sets: lowest", "auto_accept_resampled_lowest"),
-    ("20 other sets: promise kept", "auto_accept_resampled_kept"),
+    (f"{N_RESAMPLES} other sets: mean right", "auto_accept_resampled_mean"),
+    (f"{N_RESAMPLES} other sets: lowest", "auto_accept_resampled_lowest"),
+    (f"{N_RESAMPLES} other sets: promise kept", "auto_accept_resampled_kept"),
 )
 TRUST_COLUMNS = (("", "all flips"), ("_to_1", "to 1"), ("_to_0", "to 0"))
 LEARNED = (

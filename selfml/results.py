@@ -12,7 +12,7 @@ from scipy import sparse
 
 from selfml import flips, trust
 from selfml.basis import BasisLabels
-from selfml.coverage import coverage_cut
+from selfml.coverage import coverage_cut, is_covered
 from selfml.extract import Part, predict
 from selfml.flips import EvidenceModel
 from selfml.hull import hull_coefficients
@@ -200,16 +200,15 @@ def _write_flips(
 ) -> None:
     """Flips with calibrated confidence, and what their calibration rests on."""
     limit = coverage_cut(distance[data.splits.clean_test])
-    covered = trust.covered_images(distance, limit)
-    mode = session.config.flips.mode
-    strength = np.abs(frame["score" if mode == "full" else "strict_score"].to_numpy())
+    covered = is_covered(distance, limit)
+    strength = trust.deciding_strength(frame, session.config.flips.mode)
     found = _calibration(data, frame, strength, covered)
     table = trust.trust_table(found, limit)
-    decided = np.concatenate([found.images, data.splits.clean_train])
-    frame = trust.with_trust(
-        frame, table, strength=strength, covered=covered, decided_images=decided
-    )
-    images = pd.DataFrame({"image_index": np.sort(found.images)})
+    eligible = np.zeros(data.n_images, bool)
+    eligible[data.splits.noisy_train] = True
+    eligible[data.set_aside] = False
+    frame = trust.with_trust(frame, table, strength=strength, eligible=eligible & covered)
+    images = pd.DataFrame({"image_index": np.sort(data.set_aside)})
     session.writer.write_table("calibration", images)
     session.writer.write_table("trust", table)
     session.writer.write_table("flips", frame)

@@ -101,7 +101,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("support", pa.int32()),
         ]
     ),
-    "calibration": pa.schema(  # images whose verified labels calibrated the confidence of flips
+    "calibration": pa.schema(  # verified images that training took for noisy, to calibrate with
         [("image_index", pa.int32())]
     ),
     "trust": pa.schema(  # one row a direction, written by training (selfml.trust)

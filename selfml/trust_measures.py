@@ -15,13 +15,13 @@ import pandas as pd
 
 from selfml.auto_accept import precision_lower_bound
 from selfml.calibration import expected_calibration_error, reliability_table
-from selfml.flips import sigmoid
+from selfml.coverage import is_covered
+from selfml.flips import deciding_mode, sigmoid
 from selfml.run import Run
 from selfml.trust import (
     DIRECTIONS,
     PRECISION,
     choose_threshold,
-    covered_images,
     deciding_strength,
     judged_flips,
 )
@@ -30,15 +30,15 @@ N_RESAMPLES = 20
 N_BINS = 10
 DEFINITIONS = {
     "confidence_ece": "expected calibration error: mean distance of the confidence of flips from "
-    "the share that is right, over ten bins",
+    f"the share that is right, over {N_BINS} bins",
     "confidence_ece_uncalibrated": "the same for the evidence's own log-odds",
-    "auto_accept_share": "percentage of flips that are accepted without a look",
-    "auto_accept_precision": "percentage of accepted flips that are right",
-    "auto_accept_resampled_mean": "the same, mean over 20 times other images set aside; those with "
-    "nothing accepted are left out",
+    "auto_accept_share": "percentage of flips sure enough to be accepted without a look",
+    "auto_accept_precision": "percentage of these that are right",
+    "auto_accept_resampled_mean": f"the same, mean over {N_RESAMPLES} times other images set "
+    "aside; those with nothing accepted are left out",
     "auto_accept_resampled_lowest": "the same, lowest",
-    "auto_accept_resampled_kept": "percentage of 20 times with accepted flips at least 95 % right, "
-    "or none accepted",
+    "auto_accept_resampled_kept": f"percentage of {N_RESAMPLES} times with accepted flips at least "
+    f"{PRECISION:.0%} right, or none accepted; unknown where none ever was",
 }
 REALISED = ["resample", "direction", "n_calibration", "n_images", "threshold", "n_flips",
             "n_accepted", "n_correct", "precision"]  # fmt: skip
@@ -149,20 +149,28 @@ def trust_measures(run: Run) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     trust = run.table("trust") if run.has("trust") else None
     limit = np.inf if trust is None else trust["largest_covered_distance"].iloc[0]
     distance = images["hull_distance"].to_numpy(np.float64)
-    covered = covered_images(distance, float(limit))
+    covered = is_covered(distance, float(limit))
     truth = run.array("labels_true")
-    strength = deciding_strength(flips)
+    strength = deciding_strength(flips, deciding_mode(run))
     judged = judged_flips(flips, strength, truth, covered)
     known = truth[flips["image_index"], flips["attribute_index"]] >= 0
     judged = judged.assign(
-        confidence=flips["confidence"].to_numpy(np.float64)[known],
-        auto_accept=flips["auto_accept"].to_numpy()[known],
+        confidence=flips["confidence"].to_numpy(np.float64)[known], accepted=_sure(judged, trust)
     )
     tested = judged[judged["image_index"].isin(test)]
     own = _own(tested, trust, len(test))
     drawn = _drawn(run, judged, test, trust)
     realised = pd.concat([part for part in (own, drawn) if len(part)]) if len(own) else drawn
     return _reliability(tested), realised.reset_index(drop=True), _summary(tested, realised)
+
+
+def _sure(judged: pd.DataFrame, trust: pd.DataFrame | None) -> np.ndarray:
+    """(M,) bool: flips that would be accepted, were their image one that the promise is about."""
+    found = np.zeros(len(judged), bool)
+    for row in () if trust is None else trust.itertuples():
+        own = judged["corrected"] == DIRECTIONS[row.direction]
+        found |= (own & judged["covered"] & (judged["strength"] >= row.threshold)).to_numpy()
+    return found
 
 
 def _reliability(tested: pd.DataFrame) -> pd.DataFrame:
@@ -181,7 +189,7 @@ def _own(tested: pd.DataFrame, trust: pd.DataFrame | None, n_test: int) -> pd.Da
     rows = []
     for row in () if trust is None else trust.itertuples():
         own = tested[tested["corrected"] == DIRECTIONS[row.direction]]
-        accepted = own[own["auto_accept"]]
+        accepted = own[own["accepted"]]
         n_calibration = row.n_images if row.source == "held_out" else 0
         sizes = n_calibration, n_test
         rows.append((0, row.direction, *sizes, row.threshold, len(own), *_counts(accepted)))
@@ -217,14 +225,15 @@ def _summary(tested: pd.DataFrame, realised: pd.DataFrame) -> pd.DataFrame:
         ):
             error = expected_calibration_error(np.asarray(values), correct, n_bins=N_BINS)
             found[f"{name}{suffix}"] = 100 * error
-        n, _, precision = _counts(part[part["auto_accept"]])
+        n, _, precision = _counts(part[part["accepted"]])
         found[f"auto_accept_share{suffix}"] = 100 * n / len(part) if len(part) else np.nan
         found[f"auto_accept_precision{suffix}"] = 100 * precision
     for direction in DIRECTIONS:
         drawn = realised[(realised["resample"] > 0) & (realised["direction"] == direction)]
         precision = drawn["precision"].astype(float)
-        kept = precision.isna() | (precision >= PRECISION)
-        values = {"mean": precision.mean(), "lowest": precision.min(), "kept": kept.mean()}
+        kept = (precision.isna() | (precision >= PRECISION)).mean()
+        kept = kept if precision.notna().any() else np.nan  # no promise was made, and none kept
+        values = {"mean": precision.mean(), "lowest": precision.min(), "kept": kept}
         for name, value in values.items():
             found[f"auto_accept_resampled_{name}_{direction}"] = 100 * value
     rows = [("self_ml", name, value, _definition(name)) for name, value in found.items()]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from selfml.coverage import CURVES, coverage_cut, measure_coverage, uncovered, variance_curves
+from selfml.coverage import CURVES, coverage_cut, is_covered, measure_coverage, variance_curves
 from selfml.run import Run, RunWriter
 
 
@@ -104,17 +104,11 @@ def test_the_cut_is_a_conformal_rank():
         coverage_cut([1.0], 0)
 
 
-def test_uncovered_is_beyond_the_cut_of_the_reference_alone():
-    distance = np.array([*range(19), 18.5, 5.0, np.nan, 0.0])
-    reference = np.arange(len(distance)) < 19
-    marks = uncovered(distance, reference)
-    assert np.flatnonzero(marks).tolist() == [19, 21]  # 18.5 is beyond 18; NaN is not known
-    moved = distance.copy()
-    moved[20] = 1e9  # the images judged do not move the cut
-    assert np.flatnonzero(uncovered(moved, reference)).tolist() == [19, 20, 21]
-    assert not uncovered(distance[:10], reference[:10]).any()  # too few to draw a line
-    with pytest.raises(ValueError, match="is_reference"):
-        uncovered(distance, reference[:3])
+def test_what_is_covered_lies_within_the_cut():
+    distance = np.array([3.0, 5.0, 5.1, np.nan])
+    assert is_covered(distance, 5.0).tolist() == [True, True, False, False]
+    # without a cut every image of known distance is covered; of others nothing is known
+    assert is_covered(distance, np.inf).tolist() == [True, True, True, False]
 
 
 def test_false_alarms_are_as_rare_as_promised():

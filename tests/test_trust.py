@@ -32,9 +32,8 @@ def judged(image, corrected, strength, correct, covered=True) -> pd.DataFrame:
 
 def test_strength_is_that_of_the_evidence_that_decided():
     flips = flips_of([0, 1], [1, 0], [2.0, 3.0])
-    assert trust.deciding_strength(flips).tolist() == [2, 3]
-    strict = flips.assign(score=-flips["score"])  # full evidence would not have made them
-    assert trust.deciding_strength(strict).tolist() == [4, 6]
+    assert trust.deciding_strength(flips, "full").tolist() == [2, 3]
+    assert trust.deciding_strength(flips, "strict").tolist() == [4, 6]
 
 
 def test_only_flips_of_known_truth_are_judged():
@@ -47,13 +46,6 @@ def test_only_flips_of_known_truth_are_judged():
     assert found["image_index"].tolist() == [0, 2]
     assert found["correct"].tolist() == [True, False]
     assert found["covered"].tolist() == [True, False]
-
-
-def test_what_is_covered_lies_within_the_cut():
-    distance = np.array([3.0, 5.0, 5.1, np.nan])
-    assert trust.covered_images(distance, 5.0).tolist() == [True, True, False, False]
-    # without any distance nothing is known, and nothing is held against an image
-    assert trust.covered_images(np.full(3, np.nan), np.inf).all()
 
 
 def calibration(n=400, source="held_out", right=0.99) -> trust.Calibration:
@@ -97,8 +89,7 @@ def test_nothing_set_aside_nothing_promised_and_nothing_changed():
         flips,
         table,
         strength=np.array([9.0, 1.0]),
-        covered=np.ones(2, bool),
-        decided_images=np.empty(0, int),
+        eligible=np.ones(2, bool),
     )
     np.testing.assert_allclose(found["confidence"], sigmoid(np.array([9.0, 1.0])), rtol=1e-6)
     assert not found["auto_accept"].any()
@@ -114,11 +105,10 @@ def test_uncovered_images_prove_nothing_and_are_not_accepted():
     found = trust.with_trust(
         flips,
         table,
-        strength=trust.deciding_strength(flips),
-        covered=np.array([True, False, True, True, True]),
-        decided_images=np.array([2]),
+        strength=trust.deciding_strength(flips, "full"),
+        eligible=np.array([True, False, False, True, True]),
     )
-    # image 0 is fine; 1 is uncovered; 2 was decided by a person; 3 is unsure; 4 is to 0
+    # image 0 is fine; nothing is promised of 1 and 2; 3 is unsure; 4 is to 0
     assert found["auto_accept"].tolist() == [True, False, False, False, False]
 
 
@@ -130,9 +120,7 @@ def test_confidence_is_the_share_that_is_right():
     true = sigmoid(np.where(corrected == 1, 0.6 * strength - 0.2, 1.4 * strength))
     frame = judged(np.arange(n), corrected, strength, rng.random(n) < true)
     table = trust.trust_table(trust.Calibration("held_out", np.arange(n), frame), 1.0)
-    found = trust.with_trust(
-        frame, table, strength=strength, covered=np.ones(n, bool), decided_images=np.empty(0, int)
-    )
+    found = trust.with_trust(frame, table, strength=strength, eligible=np.ones(n, bool))
     np.testing.assert_allclose(found["confidence"], true, atol=0.03)
     np.testing.assert_allclose(table["slope"], [0.6, 1.4], atol=0.06)
 

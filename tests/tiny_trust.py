@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from selfml.coverage import coverage_cut
+from selfml.coverage import coverage_cut, is_covered
 from selfml.run import RunWriter
 from selfml.run_format import SPLITS
-from selfml.trust import Calibration, covered_images, judged_flips, trust_table, with_trust
+from selfml.trust import Calibration, judged_flips, trust_table, with_trust
 from tests.tiny_world import World
 
 
@@ -21,7 +21,7 @@ def write_trust(
     noisy = np.flatnonzero(world.split <= 1)
     distance = images["hull_distance"].to_numpy()
     limit = coverage_cut(distance[world.split == SPLITS.index("clean_test")])
-    covered = covered_images(distance, limit)
+    covered = is_covered(distance, limit)
     aside = noisy[(world.verified[noisy] >= 0).any(axis=1)][::2]
     verified = np.full_like(world.verified, -1)
     verified[aside] = world.verified[aside]
@@ -38,5 +38,6 @@ def write_trust(
         table.loc[first, ["n_tested", "n_tested_correct", "lower_bound"]] = [120, 119, 0.961]
     writer.write_table("calibration", pd.DataFrame({"image_index": aside}))
     writer.write_table("trust", table)
-    decided = np.concatenate([aside, np.flatnonzero(world.split == 2)])
-    return with_trust(flips, table, strength=strength, covered=covered, decided_images=decided)
+    eligible = (world.split == SPLITS.index("noisy_train")) & covered
+    eligible[aside] = False
+    return with_trust(flips, table, strength=strength, eligible=eligible)

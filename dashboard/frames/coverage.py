@@ -1,8 +1,8 @@
 """How far the basis covers the images: the cut, groups, uncovered images and what to label next.
 
-"Uncovered" is `selfml.coverage.uncovered`: farther from the hull of the basis than 95 % of the
-verified test images. Images shown as basis images are left out of every count here: they lie at
-distance 0 of their own hull and would make it look better than it is.
+"Uncovered" is what `selfml.coverage.is_covered` is not: farther from the hull of the basis than
+95 % of the verified test images. Images shown as basis images are left out of every count here:
+they lie at distance 0 of their own hull and would make it look better than it is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from selfml.coverage import FALSE_ALARM, coverage_cut, uncovered
+from selfml.coverage import FALSE_ALARM, coverage_cut, is_covered
 from selfml.flips import corrected_probabilities
 from selfml.intervals import wilson_interval
 from selfml.run import Run
@@ -47,7 +47,7 @@ def images(run: Run) -> pd.DataFrame:
     -------
     DataFrame
         image_index, image_id, category, split, hull_distance, is_basis (shown as a basis image),
-        uncovered (`selfml.coverage.uncovered`), times_cut (distance over the cut; NaN where there
+        uncovered, times_cut (distance over the cut; NaN where there
         is no cut) and n_flips.
     """
     columns = ["image_index", "image_id", "category", "split", "hull_distance"]
@@ -63,7 +63,7 @@ def images(run: Run) -> pd.DataFrame:
         n_flips = np.bincount(changed, minlength=len(frame))
     return frame.assign(
         is_basis=frame["image_index"].isin(atoms),
-        uncovered=uncovered(distance, reference) & np.isfinite(distance),
+        uncovered=~is_covered(distance, line) & np.isfinite(distance),
         times_cut=distance / line if np.isfinite(line) and line > 0 else np.nan,
         n_flips=n_flips,
     )
@@ -189,7 +189,10 @@ def label_next(run: Run, n: int = 200) -> pd.DataFrame:
         even, with the probability that the image has them), uncovered, n_flips.
     """
     frame = images(run)
-    rows = np.flatnonzero(~frame["split"].str.startswith("clean") & ~frame["is_basis"])
+    verified = frame["split"].str.startswith("clean").to_numpy() | frame["is_basis"].to_numpy()
+    if run.has("calibration"):  # verified too, though training took them for noisy
+        verified[run.table("calibration")["image_index"]] = True
+    rows = np.flatnonzero(~verified)
     p = np.empty((len(rows), len(run.attributes)), np.float32)
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]

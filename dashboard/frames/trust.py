@@ -157,4 +157,7 @@ def acceptance(of: Trust | None, flip: pd.Series, hull_distance: float) -> str:
             f"(distance from their hull {hull_distance:.3g}, the limit is "
             f"{row['largest_covered_distance']:.3g})."
         )
-    return "Sure enough, but a person has verified the labels of this image: they decide."
+    return (
+        "Sure enough, yet not accepted without a look: the promise is about images that training "
+        "saw and nobody verified, and this is none."
+    )

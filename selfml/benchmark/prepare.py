@@ -65,7 +65,8 @@ class Seed:
         self.features = descriptor(self.training.extractor, self.data, config.basis)
         alone = replace(config.basis, category_weight=0.0)
         self.seen = self.features
-        if not config.head.category:
+        filed = config.basis.category_weight and self.data.dataset.categories is not None
+        if filed and not config.head.category:
             self.seen = descriptor(self.training.extractor, self.data, alone)
 
     def _share_maps(self, other: Path | None) -> None:

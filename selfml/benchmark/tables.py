@@ -21,8 +21,9 @@ READING = (
     "the columns @k* count the k* highest scores that are also >= .5; AP_all is micro and MAP "
     "macro average precision. N are the noisy images whose truth is known, test the verified "
     "images kept aside. Table 1 measures predictions, from the image alone unless the settings say "
-    "otherwise; labels are corrected by all that is known of an image, its category and its given "
-    "labels included. Strict: the explanation alone decides; SELF-ML's is the basis images, the "
+    "otherwise; labels are corrected by what a method knows: a trained classifier's are its "
+    "predictions, the others' rest on features with the category, and on the given labels. Strict: "
+    "the explanation alone decides; SELF-ML's is the basis images, the "
     "given label and, where the data carry one, the category. A method that uses no clean labels "
     f"stands in every budget with the same numbers. '{MISSING}' is not measured."
 )

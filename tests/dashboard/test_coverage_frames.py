@@ -160,3 +160,10 @@ def test_figures_carry_typed_arrays_and_named_axes(run):
         assert all(isinstance(getattr(t, axis), np.ndarray) for t in figure.data for axis in "xy")
         assert "<script" not in figure.to_json()
     assert [t.name for t in made[1].data][:2] == ["Covered", "Not covered"]
+
+
+def test_verified_images_that_were_set_aside_are_not_asked_for_again(run):
+    aside = run.table("calibration")["image_index"]
+    assert len(aside)
+    assert (run.table("images").loc[aside, "split"].str.startswith("noisy")).all()
+    assert not frames.label_next(run)["image_index"].isin(aside).any()

@@ -78,7 +78,7 @@ def test_what_acceptance_means_for_one_flip(of, run):
     refused = safe.copy()
     refused["auto_accept"] = False
     assert "unlike the basis images" in frames.acceptance(of, refused, 2 * limit)
-    assert "a person has verified" in frames.acceptance(of, refused, 0.0)
+    assert "nobody verified, and this is none" in frames.acceptance(of, refused, 0.0)
     refused["confidence"] = 0.5
     assert frames.acceptance(of, refused, 0.0) == ""
     assert frames.acceptance(None, safe, 0.0) == ""
