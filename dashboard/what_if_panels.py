@@ -20,8 +20,8 @@ from selfml.run import Run
 
 SHOWN = 24  # changed labels as pictures; the download has all
 AS_IT_IS, OUT = "as it is", "out"
-CHOICES = {AS_IT_IS: "As it is", OUT: "Taken out", 1: "Labelled yes", 0: "Labelled no",
-           -1: "Label unknown"}  # fmt: skip
+CHOICES = {AS_IT_IS: "As it is", OUT: "Taken out", 1: "Label yes", 0: "Label no",
+           -1: "Unknown"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def test_changing_a_label_for_this_attribute(open_view: Open, run: Run, world, f
     app = open_view("flips", run="tiny", flip=f"{i}-{j}")
     options = app.segmented_control(key=f"what_if_{k}_{j}").options
     assert len(options) == 4
-    assert {1: "Labelled yes", 0: "Labelled no", -1: "Label unknown"}[label] not in options
+    assert {1: "Label yes", 0: "Label no", -1: "Unknown"}[label] not in options
     choose(app, i, j, k, other)
     assert app.query_params["relabel"] == f"{k}-{j}-{('no', 'yes')[other]}"
     effect = world.what_if(labels={(k, j): other})
