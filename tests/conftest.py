@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before TensorFlow is loaded: one thread rounds in one way, and two workers share two cores.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 from tests.tiny_run import build_tiny_run
 

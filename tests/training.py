@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from selfml.config import Config, load_recipe, with_settings
 from selfml.progress import Advance, Reporter
@@ -77,19 +77,37 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     """Every array of a run, and the tables that training writes, column by column."""
     run = Run(path)
     found = {name: np.array(run.array(name)) for name in ARRAYS}
-    for table in ("coefficients", "basis", "flips", "images", "calibration", "trust"):
+    found |= {"coefficients": run.coefficients().toarray()}
+    for table in ("basis", "flips", "images", "calibration", "trust"):
         frame = run.table(table)
+        if table == "flips":  # sorted by score, where the last bit may put one before another
+            frame = frame.sort_values(["image_index", "attribute_index"])
         found |= {f"{table}.{column}": frame[column].to_numpy() for column in frame}
-    found |= {"evidence": np.array(run.text("evidence.json"))}
-    return found
+    evidence = json.loads(run.text("evidence.json"))
+    return found | {f"evidence.{name}": np.array(value) for name, value in evidence.items()}
 
 
 def assert_same_results(one: Path, other: Path, leave_out: tuple[str, ...] = ()) -> None:
-    """Bitwise, on one machine with TensorFlow's CPU kernels."""
+    """The same to what rounding may do; see `assert_same`."""
     a, b = arrays_of(one), arrays_of(other)
+    assert set(a) == set(b)
     for name in a:
         if name not in leave_out:
-            if a[name].dtype == object:
-                pd.testing.assert_series_equal(pd.Series(a[name]), pd.Series(b[name]))
-            else:
-                np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+            assert_same(a[name], b[name], name)
+
+
+def assert_same(one: np.ndarray, other: np.ndarray, name: str = "") -> None:
+    """Equal but for rounding, which on some machines differs between two equal trainings.
+
+    TensorFlow's kernels round by how many threads they were given (`tests.conftest` gives them
+    one) and promise no more. So one cell of a hundred, and three of a short column, may differ by
+    more than .001, or in what was decided by a threshold. Other seeds, labels or settings differ
+    in most cells.
+    """
+    assert one.shape == other.shape, name
+    if one.dtype.kind == "f":
+        differs = ~np.isclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True)
+    else:
+        differs = one != other
+    allowed = max(3, one.size // 100)
+    assert np.count_nonzero(differs) <= allowed, f"{name}: {differs.sum()} of {one.size} differ"

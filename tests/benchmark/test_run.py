@@ -12,7 +12,7 @@ from selfml.benchmark.problem import Outcome
 from selfml.benchmark.run import Benchmark, Plan, measure, parse_budgets
 from selfml.data.garments import write_catalogue
 from selfml.progress import Reporter
-from tests.training import tiny_config
+from tests.training import assert_same, tiny_config
 
 FAST = ("baseline_0", "baseline_1", "clean_only", "knn", "acquire")
 
@@ -100,9 +100,9 @@ def test_labels_of_test_images_reach_no_method(catalogue, tmp_path):
         said[kind, "scores"] = measure(said[kind, "knn"], seed.data)
     for name in ("baseline_1", "knn", "self_ml", "oracle"):
         one, two = said["as it is", name], said["turned", name]
-        np.testing.assert_array_equal(one.probabilities, two.probabilities, err_msg=name)
+        assert_same(one.probabilities, two.probabilities, name)
         if one.label_score is not None:
-            np.testing.assert_array_equal(one.label_score, two.label_score, err_msg=name)
+            assert_same(one.label_score, two.label_score, name)
     assert dict(said["as it is", "scores"])["map"] != dict(said["turned", "scores"])["map"]
 
 

@@ -17,7 +17,7 @@ from selfml.progress import Reporter
 from selfml.receipts import receipt
 from selfml.run import Run
 from selfml.train import train
-from tests.training import PAPER_LIKE, Interrupting, assert_same_results, tiny_config
+from tests.training import PAPER_LIKE, Interrupting, assert_same, assert_same_results, tiny_config
 
 pytestmark = pytest.mark.slow
 QUIET = Reporter(quiet=True)
@@ -106,6 +106,7 @@ def test_all_layers_may_be_finetuned_and_interrupted(catalogue, tmp_path):
     train(catalogue, tmp_path / "last", of_last, reporter=QUIET)
     one, other = Run(whole), Run(tmp_path / "last")
     for name in ("features", "probabilities_baseline_0"):
-        np.testing.assert_array_equal(one.array(name), other.array(name))
+        assert_same(one.array(name), other.array(name), name)
     for name in ("probabilities_baseline_1", "probabilities"):
-        assert not np.array_equal(one.array(name), other.array(name))
+        with pytest.raises(AssertionError, match="differ"):
+            assert_same(one.array(name), other.array(name), name)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from selfml.progress import Reporter
 from selfml.run import Run
 from selfml.train import train
-from tests.training import assert_same_results, tiny_config
+from tests.training import assert_same, assert_same_results, tiny_config
 
 pytestmark = pytest.mark.slow
 QUIET = Reporter(quiet=True)
@@ -50,10 +50,11 @@ def test_clean_training_labels_do_matter(trained, catalogue, tmp_path):
     clean.to_csv(root / "clean.csv", index=False)
     out = train(root, tmp_path / "run", tiny_config(), reporter=QUIET)
     for name in ("probabilities", "probabilities_baseline_1", "labels_corrected"):
-        assert (Run(trained).array(name) != Run(out).array(name)).any()
+        with pytest.raises(AssertionError, match="differ"):
+            assert_same(Run(trained).array(name), Run(out).array(name), name)
     # what is learned from given labels alone knows nothing of it
     for name in ("probabilities_baseline_0", "features"):
-        np.testing.assert_array_equal(Run(trained).array(name), Run(out).array(name))
+        assert_same(Run(trained).array(name), Run(out).array(name), name)
 
 
 def test_the_threads_of_linear_algebra_change_nothing(trained, catalogue, tmp_path):
@@ -73,4 +74,5 @@ def test_the_classifier_may_see_the_category(trained, catalogue, tmp_path):
         assert len(saved["classifier_categories"]) > 1
         assert set(saved["classifier_categories"]) <= set(Run(out).table("images")["category"])
         assert len(alone["classifier_categories"]) == 0
-    assert (Run(trained).array("probabilities") != Run(out).array("probabilities")).any()
+    with pytest.raises(AssertionError, match="differ"):
+        assert_same(Run(trained).array("probabilities"), Run(out).array("probabilities"))
