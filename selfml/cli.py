@@ -127,13 +127,14 @@ def train(
 
 @app.command()
 def evaluate(run: RunFolder) -> None:
-    """Print and store Table 1, gains and flips by attribute, and what the basis learned."""
+    """Print and store Table 1, gains and flips by attribute, the basis, and faithfulness."""
     from selfml.evaluate import evaluate as measure
     from selfml.evaluate import store
+    from selfml.faithfulness import faithfulness
     from selfml.run import Run
 
     opened = Run(run)
-    store(opened, *measure(opened))
+    store(opened, *measure(opened), faithfulness(opened))
     _show_tables(run)
 
 

@@ -80,11 +80,18 @@ def evaluate(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame[frame["value"].notna()].reset_index(drop=True), _by_attribute(run, test)
 
 
-def store(run: Run, metrics: pd.DataFrame, attribute_metrics: pd.DataFrame) -> None:
-    """Write both tables into the run; repeating it writes the same."""
+def store(
+    run: Run,
+    metrics: pd.DataFrame,
+    attribute_metrics: pd.DataFrame,
+    faithfulness: pd.DataFrame | None = None,
+) -> None:
+    """Write the tables into the run; repeating it writes the same."""
     writer = RunWriter(run.path)
     writer.write_table("metrics", metrics)
     writer.write_table("attribute_metrics", attribute_metrics)
+    if faithfulness is not None:
+        writer.write_table("faithfulness", faithfulness)
 
 
 def _classification(run: Run, test: np.ndarray) -> Iterator[Row]:

@@ -21,7 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+ADDED = {"faithfulness": 2}  # table -> the version that has it first; older runs may lack it
 STATUSES = ("running", "complete", "failed")
 SPLITS = ("noisy_train", "noisy_test", "clean_train", "clean_test")
 METHODS = ("baseline_0", "baseline_1", "self_ml")
@@ -110,6 +112,17 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("low", pa.float64()),  # 95 % bootstrap interval, null where none is given
             ("high", pa.float64()),
             ("support", pa.int32()),
+        ]
+    ),
+    "faithfulness": pa.schema(
+        [
+            ("measure", pa.string()),  # of selfml.faithfulness.MEASURES
+            ("evidence", pa.string()),  # full | strict, "" where it is about coefficients alone
+            ("explanation", pa.string()),  # of selfml.faithfulness.EXPLANATIONS
+            ("k", pa.int16()),  # images taken out or kept; -1 all of them, 0 no such number
+            ("attribute_index", pa.int16()),  # -1 all
+            ("value", pa.float64()),
+            ("n", pa.int32()),  # flips or images counted
         ]
     ),
 }
@@ -245,9 +258,10 @@ class Run:
                 "name a folder that `selfml train` wrote"
             ) from error
         version = self.info.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
+            versions = " and ".join(map(str, READABLE_VERSIONS))
             raise RunError(
-                f"{self.path}: schema version {version}, this program reads {SCHEMA_VERSION}; "
+                f"{self.path}: schema version {version}, this program reads {versions}; "
                 "train it again or use the release that wrote it"
             )
 

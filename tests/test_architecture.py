@@ -23,7 +23,8 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
-            *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.explanation_metrics", "selfml.receipts", "selfml.faithfulness"),
+            "selfml.nearest",
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),
@@ -34,6 +35,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
                 "selfml.extract",
                 "selfml.results",
                 "selfml.explain",
+                "selfml.stability",
             ),
             *("selfml.train", "selfml.run_start"),
             *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),

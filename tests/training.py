@@ -76,7 +76,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     """Every array of a run, and the tables that training writes, column by column."""
     run = Run(path)
     found = {name: np.array(run.array(name)) for name in ARRAYS}
-    for table in ("coefficients", "basis", "flips", "images"):
+    for table in ("coefficients", "basis", "flips", "images", "faithfulness"):
         frame = run.table(table)
         found |= {f"{table}.{column}": frame[column].to_numpy() for column in frame}
     found |= {"evidence": np.array(run.text("evidence.json"))}
