@@ -91,7 +91,8 @@ def _flips(run: Run, basis_index: int) -> None:
     hrefs = [
         state.link("flips", basis=basis_index, attribute=int(j)) for j in counts["attribute_index"]
     ]
-    st.html(receipt_html.link_table(counts["attribute"], counts["n_flips"], hrefs))
+    columns = (counts[name] for name in ("attribute", "n_flips", "n_agree"))
+    st.html(receipt_html.link_table(*columns, hrefs))
     components.download_csv(counts, f"flips-of-basis-image-{basis_index}")
 
 

@@ -168,7 +168,13 @@ class _Sums:
         total[1] += share * len(values)
 
     def rows(self) -> Iterator[tuple]:
-        for (measure, kind, explanation, k), (total, n) in self.of.items():
+        names, others = list(MEASURES), list(EXPLANATIONS)
+
+        def place(item: tuple[Key, list[float]]) -> tuple[int, ...]:
+            measure, kind, explanation, _ = item[0]
+            return names.index(measure), EVIDENCE.index(kind), others.index(explanation)
+
+        for (measure, kind, explanation, k), (total, n) in sorted(self.of.items(), key=place):
             scale = 100.0 if MEASURES[measure][0] == "%" else 1.0
             if n:
                 yield measure, kind, explanation, k, -1, scale * total / n, round(n)

@@ -128,7 +128,7 @@ def _described(
 
 
 def _head_and_pool(extractor: Extractor, inputs: np.ndarray, basis: BasisConfig) -> np.ndarray:
-    """What :func:`selfml.extract.descriptor` says of other images' ``inputs``, without categories, float32."""
+    """What `selfml.extract.descriptor` says of other ``inputs``, without categories."""
     head, pooled = extractor.features(np.arange(len(inputs)), inputs)
     blocks = [head] if basis.features == "head" else [head, pooled]
     known = extractor.standardisation
@@ -144,7 +144,7 @@ def _head_and_pool(extractor: Extractor, inputs: np.ndarray, basis: BasisConfig)
 def _bands(
     extractor: Extractor, inputs: np.ndarray, rows: np.ndarray, n_features: int, weight: float
 ) -> np.ndarray:
-    """What :func:`selfml.extract.classifier_features` adds to ``n_features`` features, of ``inputs[rows]``."""
+    """What `selfml.extract.classifier_features` adds to features, of ``inputs[rows]``."""
     bands, known = extractor.bands(rows, inputs), extractor.standardisation
     scale = weight * np.sqrt(n_features / bands.shape[1])
     return scaled(bands, known["bands_mean"], known["bands_scale"], scale)

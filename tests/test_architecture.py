@@ -50,6 +50,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.load", "dashboard.media", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
             *("dashboard.attribute_panels", "dashboard.basis_panels"),
+            "dashboard.faithfulness_panels",
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

@@ -38,7 +38,7 @@ def rows_of(table: Table) -> list[list[str]]:
 
 
 def read_tables(run: Run) -> dict[str, list[list[str]]]:
-    names = ("table_1", "flips", "learned", "attributes")
+    names = ("table_1", "flips", "learned", "attributes", "by_images", "without_images")
     return dict(zip(names, map(rows_of, run_tables(run)), strict=True))
 
 

@@ -67,9 +67,13 @@ def leaning(run: Run, basis_index: int, limit: int = 24) -> pd.DataFrame:
 
 
 def flips_by_attribute(run: Run, basis_index: int) -> pd.DataFrame:
-    """attribute_index, attribute, n_flips among the images that lean on an atom."""
+    """attribute_index, attribute, n_flips among the images that lean on an atom, and n_agree.
+
+    The latter are those where strict and full evidence say the same.
+    """
     sql = """
-        SELECT attribute_index, count(*)::BIGINT AS n_flips FROM read_parquet(?)
+        SELECT attribute_index, count(*)::BIGINT AS n_flips,
+               count(*) FILTER (strict_agrees)::BIGINT AS n_agree FROM read_parquet(?)
         WHERE image_index IN (SELECT image_index FROM read_parquet(?) WHERE basis_index = ?)
         GROUP BY 1 ORDER BY 2 DESC, 1
     """

@@ -3,14 +3,19 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import basis_panels, components, load, state
+from dashboard import basis_panels, components, faithfulness_panels, load, state
 from dashboard.figures import basis as figures
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
 ATOMS_A_PAGE = 48
 CATEGORIES_SHOWN = 12
-PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Images it covers"}
+PARTS = {
+    "": "Basis images",
+    "labels": "Attributes it covers",
+    "images": "Images it covers",
+    "faithfulness": "Are they the reasons?",
+}
 VARIANCE = {
     "r2": "This basis, as used",
     "r2_hull": "Its best convex combination",
@@ -104,7 +109,11 @@ def show_coverage(run: Run) -> None:
     basis_panels.show_worst(run, category)
 
 
-SHOWS = {"labels": show_labels, "images": show_coverage}
+SHOWS = {
+    "labels": show_labels,
+    "images": show_coverage,
+    "faithfulness": faithfulness_panels.show,
+}
 run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
 selection = state.read()
 st.title("Basis", anchor=False)
