@@ -10,32 +10,35 @@ import streamlit as st
 from dashboard import components, load
 from dashboard.figures import faithfulness as figures
 from dashboard.frames import faithfulness as frames
-from selfml.faithfulness import MEASURES
+from selfml.faithfulness import ALL, MEASURES
 from selfml.run import Run
 
 EVIDENCE = {
     "full": "All evidence",
-    "strict": "Basis images and shop's label alone",
+    "strict": "Strict evidence, no classifier",
 }
 SECTIONS = (
     (
         "Images taken out", "deletion_reverted", "Flips that revert (%)",
         "Images taken out of the explanation",
-        "The basis images that contribute most toward the label are taken out and the others share "
-        "their weight. A faithful explanation falls early with its top images and late with "
-        "random ones.",
+        "Images are taken out of the explanation and the others share their weight; without any, "
+        "the attribute's prior speaks. A faithful explanation falls early with its top images and "
+        "late with random ones.",
     ),
     (
         "Images kept alone", "sufficiency_stands", "Flips that stand (%)",
         "Images kept of the explanation",
-        "Only the images that contribute most are kept. They speak for the new label, so few are "
-        "enough where the explanation is the reason; random ones are what to compare with.",
+        "Only some images are kept. The top ones are chosen for what they say, so that they make "
+        "the flip nearly by construction; the largest coefficients are the fair test, random "
+        "images what to compare with.",
     ),
 )  # fmt: skip
-NEAREST = (
-    "Nearest images: the basis images closest in feature space, as many as the explanation has, "
-    "weighted alike or with its own weights. Only flips that would stand on them are counted when "
-    "images are taken out."
+LINES = (
+    "Top: what contributes most toward the label. Largest: the largest coefficients, whatever "
+    "their label. Random: any images of the explanation, mean of five draws. Nearest: top images "
+    "if the explanation were as many of the nearest basis images in feature space, with the same "
+    "weights or equal ones; only flips that would stand on them are counted. Closest: the closest "
+    "of these, whatever their label."
 )
 
 
@@ -52,6 +55,7 @@ def show(run: Run) -> None:
     st.markdown(f"**{frames.verdict(rows)}**")
     for kind in EVIDENCE:
         st.markdown(frames.deletion_sentence(rows, kind))
+    st.markdown(frames.nearest_sentence(rows))
     _in_short(rows)
     for title, measure, y_title, x_title, about in SECTIONS:
         st.subheader(title, anchor=False)
@@ -63,9 +67,9 @@ def show(run: Run) -> None:
                 figure = figures.curves(
                     frames.curves(rows, measure, kind), x_title=x_title, y_title=y_title
                 )
-                alt = f"{y_title} by images, {name}: top, random and nearest images"
+                alt = f"{y_title} by number of images, {name}: top, largest, random, nearest"
                 components.show_figure(figure, f"faithfulness-{measure}-{kind}", alt=alt)
-    st.caption(NEAREST)
+    st.caption(LINES)
     _stability(rows)
     _agreement(run)
     with st.expander("All figures as a table"):
@@ -80,16 +84,16 @@ def _in_short(rows: pd.DataFrame) -> None:
     own = "coefficients"
     components.metric_row(
         [
-            ("Revert, top image out", of("deletion_reverted", "full", own, 1),
+            ("Top image out", of("deletion_reverted", "full", own, 1),
              "All evidence: flips that revert without the image that contributes most"),
-            ("Revert, random image out", of("deletion_reverted", "full", "random", 1),
+            ("Random one out", of("deletion_reverted", "full", "random", 1),
              "All evidence: flips that revert without a random image of the same explanation"),
-            ("Stand on nearest", of("sufficiency_stands", "full", "nearest", -1),
-             "All evidence: flips that the nearest basis images would make as well"),
+            ("Stand on nearest", of("sufficiency_stands", "full", "nearest_weighted", ALL),
+             "All evidence: flips that the nearest basis images, with the same weights, would make"),
             ("Both agree", of("agreement", "full", own),
-             "Flips that the basis images and the shop's label alone make too; the others are "
+             "Flips that strict evidence, without a classifier, makes too; the others are "
              "marked wherever a flip is shown"),
-            ("Stay on a changed image", of("stability_flips", "full", "changed"),
+            ("Stay if changed", of("stability_flips", "full", "changed"),
              "Flips that stay once the image is mirrored, rotated and shifted a little"),
         ]
     )  # fmt: skip
@@ -119,7 +123,8 @@ def _stability(rows: pd.DataFrame) -> None:
             f'<tr><th scope="row">{escape(name)}</th><td>{shown}</td><td>{row.n:,}</td>'
             f'<td style="text-align:left;white-space:normal">{escape(definition)}</td></tr>'
         )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("", "Value", "Counted", "What"))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("", "Value", "Counted"))
+    head += '<th scope="col" style="text-align:left">What it is</th>'
     st.html(
         '<div class="sm-table" tabindex="0"><table data-testid="stability">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -129,7 +134,8 @@ def _stability(rows: pd.DataFrame) -> None:
 def _agreement(run: Run) -> None:
     st.subheader("Where both kinds of evidence agree", anchor=False)
     st.caption(
-        "By attribute, the flips that the basis images and the shop's label alone make too. "
+        "By attribute, the flips that strict evidence makes too: the basis images with the shop's "
+        "label and category, without a classifier. "
         "Elsewhere the images shown are not the reason, and each such flip says so."
     )
     frame = load.frame(run, frames.agreement)

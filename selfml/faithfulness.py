@@ -14,11 +14,14 @@ values, so that a flip that stands has the same label).
 
 *Deletion* takes the top k images out: a faithful explanation falls with its top images and falls
 slower with as many random ones (comprehensiveness of DeYoung et al. 2020, ERASER; deletion of
-Samek et al. 2017). *Sufficiency* keeps the top k alone (DeYoung et al. 2020). Two more
-explanations are measured the same way: the basis images nearest in feature space, as many as the
-image has non-zeros, all weighted alike or with the image's own coefficients in order of distance.
-Counted are the flips of the run that the evidence named makes; deletion from the nearest images
-counts those that would stand on these images to begin with.
+Samek et al. 2017). *Sufficiency* keeps the top k alone (DeYoung et al. 2020). The top images are
+chosen because they say f, so that alone they make the flip nearly by construction, whatever the
+explanation; so both are also measured with the *largest* coefficients, whatever their labels.
+
+Two more explanations are measured the same way: the basis images nearest in feature space, as many
+as the image has non-zeros, all weighted alike or with the image's own coefficients in order of
+distance. Counted are the flips of the run that the evidence named makes; deletion from the nearest
+images counts those that would stand on these images to begin with.
 """
 
 from __future__ import annotations
@@ -64,12 +67,15 @@ MEASURES: dict[str, tuple[str, str]] = {
 """Name -> unit and definition of what is in the table."""
 EXPLANATIONS: dict[str, str] = {
     "coefficients": "the run's own, its top images",
+    "largest": "the run's own, the images with the largest coefficients, whatever their label",
     "random": f"the run's own, random images of it, mean of {DRAWS} draws",
     "nearest": "the nearest basis images, weighted alike, its top images",
     "nearest_weighted": "the nearest basis images, the coefficients in order of distance, its top",
+    "closest": "nearest_weighted, its closest images, whatever their label",
     "changed": "the image mirrored, rotated and shifted at random as in training",
 }
 """Name -> what it is, of the column ``explanation``."""
+NEIGHBOURS = ("nearest", "nearest_weighted", "closest")
 
 Key = tuple[str, str, str, int]
 
@@ -199,7 +205,7 @@ def _measure(
         before = case.margin(kind, left[:, 0])
         own = case.own[kind]
         makes = case.stands(own)
-        deleted = makes & case.stands(before) if name.startswith("nearest") else makes
+        deleted = makes & case.stands(before) if name in NEIGHBOURS else makes
         for measure, ks, start, at, rows in (
             ("deletion", (*DELETED, ALL), before, left, deleted),
             ("sufficiency", (*KEPT, ALL), own, kept, makes),
@@ -284,7 +290,9 @@ def explanation_rows(
             return np.where(some.added[:, None], says, 1.0 - says)
 
         t = toward(atom)
+        as_it_stands = np.broadcast_to(np.arange(w.shape[1]), w.shape)  # largest first
         _measure(sums, some, "coefficients", w, t, by_contribution(w, t))
+        _measure(sums, some, "largest", w, t, as_it_stands)
         for _ in range(DRAWS):
             order = np.argsort(np.where(w > 0, rng.random(w.shape), 2.0), axis=1)
             _measure(sums, some, "random", w, t, order, 1.0 / DRAWS)
@@ -293,6 +301,7 @@ def explanation_rows(
             near = toward(nearest_atoms(features[seen], basis, w.shape[1])[back])
             _measure(sums, some, "nearest", flat, near, by_contribution(flat, near))
             _measure(sums, some, "nearest_weighted", w, near, by_contribution(w, near))
+            _measure(sums, some, "closest", w, near, as_it_stands)
     return pd.DataFrame(list(sums.rows()), columns=list(COLUMNS))
 
 

@@ -167,4 +167,6 @@ def _attributes(run: Run) -> Table:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return f"{value:.{digits}f}" if pd.notna(value) else "-"
+    if pd.isna(value):
+        return "-"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before a zero

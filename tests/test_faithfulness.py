@@ -95,7 +95,11 @@ def test_evidence_that_makes_no_flip_is_not_measured_by_it(hand: pd.DataFrame):
     agree = hand[hand["measure"] == "agreement"]
     assert agree["attribute_index"].tolist() == [-1, 0]
     assert agree["value"].tolist() == [0.0, 0.0]
-    assert set(hand["explanation"]) == {"coefficients", "random"}  # no features, no neighbours
+    assert set(hand["explanation"]) == {
+        "coefficients",
+        "largest",
+        "random",
+    }  # no features, no neighbours
 
 
 def test_a_flip_to_no_is_measured_toward_no():
@@ -122,6 +126,32 @@ def test_a_flip_to_no_is_measured_toward_no():
     drop = value(found, "deletion_drop", "full", "coefficients", 1)
     assert drop == pytest.approx(before - after)
     assert value(found, "sufficiency_stands", "full", "coefficients", 1) == 100
+
+
+def test_largest_coefficients_are_taken_whatever_they_say(hand: pd.DataFrame):
+    """Here the largest is also the top one; of a flip to no made by two halves it is not."""
+    for k in (1, f.ALL):
+        own, largest = (
+            value(hand, "deletion_drop", "full", name, k) for name in ("coefficients", "largest")
+        )
+        assert own == pytest.approx(largest)
+    flips = pd.DataFrame(
+        {
+            "image_index": [0],
+            "attribute_index": [0],
+            "corrected": [1],
+            "score": [1.0],
+            "term_basis": [0.0],
+            "strict_score": [-1.0],
+            "strict_basis": [0.0],
+        }
+    )
+    c, y = sparse.csr_matrix(np.array([[0.6, 0.4]])), np.array([[0.0], [1.0]])
+    found = f.explanation_rows(c, y, flips, HAND_MODEL)
+    # the largest says no: alone s' = .1, and the rest is 1: 1 + 2 log(1 / 9) < 0
+    assert value(found, "sufficiency_stands", "full", "largest", 1) == 0
+    assert value(found, "sufficiency_stands", "full", "coefficients", 1) == 100
+    assert value(found, "deletion_reverted", "full", "largest", 1) == 0
 
 
 def test_the_order_is_by_contribution_then_as_they_stand():

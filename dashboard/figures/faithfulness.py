@@ -9,17 +9,22 @@ import plotly.graph_objects as go
 from dashboard.figures import theme
 
 ALL_AT = 7  # where "all" stands on an axis that ends with 5 images
+LEGEND_PX = 118  # width of a name, so that three fit beside each other in half a page
 NAME = {
-    "coefficients": "Top images",
-    "random": "Random images of it",
-    "nearest_weighted": "Nearest images, same weights",
-    "nearest": "Nearest images, equal weights",
+    "coefficients": "Top",
+    "largest": "Largest",
+    "random": "Random",
+    "nearest_weighted": "Nearest",
+    "nearest": "Nearest, equal",
+    "closest": "Closest",
 }
 STYLE = {
     "coefficients": (theme.BASIS, "solid", "circle"),
+    "largest": (theme.CATEGORICAL[0], "longdash", "triangle-up"),
     "random": (theme.NEUTRAL, "dash", "x"),
     "nearest_weighted": (theme.CATEGORICAL[2], "dot", "diamond"),
     "nearest": (theme.CATEGORICAL[1], "dashdot", "square"),
+    "closest": (theme.CATEGORICAL[2], "dot", "diamond"),
 }
 
 
@@ -35,7 +40,9 @@ def curves(frame: pd.DataFrame, *, x_title: str, y_title: str, percent: bool = T
     """
     figure = go.Figure()
     theme.layout(figure, x_title=x_title, y_title=y_title, height_px=360)
-    figure.update_layout(margin={"t": 70})
+    figure.update_layout(
+        margin={"t": 64}, legend={"entrywidth": LEGEND_PX, "entrywidthmode": "pixels"}
+    )
     if frame.empty:
         return theme.note(figure, "Not measured in this run")
     for name, part in frame.groupby("explanation", sort=False):
@@ -92,7 +99,8 @@ def agreement(frame: pd.DataFrame) -> go.Figure:
             "<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_xaxes(range=[0, 100])
+    figure.update_layout(margin={"t": 8})
+    figure.update_xaxes(range=[0, 101], tickvals=np.arange(0, 101, 20, dtype=np.int32))
     short = np.array([theme.shorten(name, 24) for name in frame["attribute"]], object)
     figure.update_yaxes(
         tickvals=rows, ticktext=short,

@@ -9,7 +9,10 @@ from dashboard.frames.flips import with_names
 from selfml.faithfulness import ALL, EXPLANATIONS, MEASURES
 from selfml.run import Run
 
-CURVES = ("coefficients", "random", "nearest_weighted", "nearest")
+CURVES = {
+    "deletion": ("coefficients", "largest", "random", "nearest_weighted", "nearest"),
+    "sufficiency": ("coefficients", "largest", "random", "closest"),
+}
 STABILITY = {
     "stability_flips": "Flips that stay",
     "stability_top": "Same main basis image",
@@ -60,7 +63,8 @@ def curves(rows: pd.DataFrame, measure: str, evidence: str) -> pd.DataFrame:
     if measure.startswith("deletion"):
         none = part.drop_duplicates("explanation").assign(k=0, value=0.0)
         part = pd.concat([none, part], ignore_index=True)
-    order = {name: n for n, name in enumerate(CURVES)}
+    shown = CURVES.get(measure.partition("_")[0], ())
+    order = {name: n for n, name in enumerate(shown)}
     part = part[part["explanation"].isin(order)].assign(
         place=lambda t: t["explanation"].map(order),
         last=lambda t: np.where(t["k"] == ALL, np.iinfo(np.int16).max, t["k"]),
@@ -93,6 +97,8 @@ def agreement(run: Run) -> pd.DataFrame:
 def stability(rows: pd.DataFrame) -> pd.DataFrame:
     """measure, evidence, value, n of what was measured on slightly changed images."""
     part = rows[rows["measure"].isin(STABILITY)]
+    order = list(STABILITY)
+    part = part.sort_values("measure", key=lambda m: m.map(order.index), kind="stable")
     return part[["measure", "evidence", "value", "n"]].reset_index(drop=True)
 
 
@@ -116,6 +122,10 @@ def _percent(number: float) -> str:
     return f"{number:.1f}\u00a0%"
 
 
+def _number(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # no minus before a zero
+
+
 def deletion_sentence(rows: pd.DataFrame, evidence: str) -> str:
     """What taking out the top image does, against a random one; "" where nothing was measured."""
     n = count(rows, "deletion_reverted", evidence)
@@ -130,13 +140,26 @@ def deletion_sentence(rows: pd.DataFrame, evidence: str) -> str:
     bare = value(rows, "deletion_reverted", evidence, "coefficients", ALL)
     what = {
         "full": f"Of the {n:,} flips, judged by all evidence",
-        "strict": f"Of the {n:,} flips that strict evidence makes too, judged by it alone",
+        "strict": f"Of the {n:,} flips that strict evidence (no classifier) makes too, judged by it",
     }[evidence]
     return (
         f"{what}, {_percent(top)} revert once the basis image that contributes most is taken out "
         f"of their explanation, against {_percent(chance)} for a random image of it (mean drop in "
-        f"log-odds {drop:.2f} against {drop_chance:.2f}); without any basis image "
+        f"log-odds {_number(drop)} against {_number(drop_chance)}); without any basis image "
         f"{_percent(bare)} revert."
+    )
+
+
+def nearest_sentence(rows: pd.DataFrame) -> str:
+    """What the nearest basis images would do in the explanation's place; "" if not measured."""
+    stand = value(rows, "sufficiency_stands", "full", "nearest_weighted", ALL)
+    if np.isnan(stand):
+        return ""
+    reverted = value(rows, "deletion_reverted", "full", "nearest_weighted", 1)
+    return (
+        f"Were the explanation as many of the nearest basis images with the same weights, "
+        f"{_percent(stand)} of the flips would stand, and of these {_percent(reverted)} would "
+        "revert without the top one."
     )
 
 
@@ -159,10 +182,8 @@ def verdict(rows: pd.DataFrame) -> str:
             "Taking out the top basis image matters no more than taking out a random one: "
             "the images shown are not why labels are flipped here."
         )
-    rest = 100 - value(rows, "deletion_reverted", "full", "coefficients", ALL)
-    if rest > 50:
-        return (
-            "The basis images shown do carry the flips, yet most flips would stand without any of "
-            "them, on the shop's label and what a classifier sees."
-        )
-    return "The basis images shown carry the flips: the top ones far more than random ones."
+    rest = 100 - value(rows, "deletion_reverted", shown[0], "coefficients", ALL)
+    return (
+        "The basis images shown carry flips: the top ones matter more than random ones. Still, "
+        f"{_percent(rest)} of the flips would stand without any of them, on other evidence."
+    )
