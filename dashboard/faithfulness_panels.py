@@ -89,7 +89,7 @@ def _in_short(rows: pd.DataFrame) -> None:
             ("Random one out", of("deletion_reverted", "full", "random", 1),
              "All evidence: flips that revert without a random image of the same explanation"),
             ("Stand on nearest", of("sufficiency_stands", "full", "nearest_weighted", ALL),
-             "All evidence: flips that the nearest basis images, with the same weights, would make"),
+             "Flips that the nearest basis images, weighted the same, would make"),
             ("Both agree", of("agreement", "full", own),
              "Flips that strict evidence, without a classifier, makes too; the others are "
              "marked wherever a flip is shown"),
@@ -120,14 +120,16 @@ def _stability(rows: pd.DataFrame) -> None:
         name = f"{name}, {EVIDENCE[row.evidence].lower()}" if row.evidence else name
         shown = f"{row.value:.1f} %" if unit else f"{row.value:.2f}"
         body += (
-            f'<tr><th scope="row">{escape(name)}</th><td>{shown}</td><td>{row.n:,}</td>'
-            f'<td style="text-align:left;white-space:normal">{escape(definition)}</td></tr>'
+            '<tr><th scope="row" style="white-space:normal;min-width:150px">'
+            f"{escape(name)}"
+            f'<div style="font-weight:400;opacity:.75">{escape(definition)}</div></th>'
+            f"<td>{shown}</td><td>{row.n:,}</td></tr>"
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("", "Value", "Counted"))
-    head += '<th scope="col" style="text-align:left">What it is</th>'
     st.html(
-        '<div class="sm-table" tabindex="0"><table data-testid="stability">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        '<div class="sm-table" tabindex="0" style="max-width:720px">'
+        f'<table data-testid="stability"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

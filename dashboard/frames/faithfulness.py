@@ -139,8 +139,8 @@ def deletion_sentence(rows: pd.DataFrame, evidence: str) -> str:
     )
     bare = value(rows, "deletion_reverted", evidence, "coefficients", ALL)
     what = {
-        "full": f"Of the {n:,} flips, judged by all evidence",
-        "strict": f"Of the {n:,} flips that strict evidence (no classifier) makes too, judged by it",
+        "full": f"Of the {n:,} flips, by all evidence",
+        "strict": f"Of the {n:,} flips that strict evidence (no classifier) makes too, by it",
     }[evidence]
     return (
         f"{what}, {_percent(top)} revert once the basis image that contributes most is taken out "

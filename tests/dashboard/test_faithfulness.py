@@ -64,7 +64,7 @@ def test_the_verdict_says_what_the_numbers_say(top, chance, bare, words):
 def test_the_sentence_to_cite():
     said = frames.deletion_sentence(made_up(40.0, 5.0, 80.0), "full").replace("\u00a0", " ")
     assert said == (
-        "Of the 200 flips, judged by all evidence, 40.0 % revert once the basis image that "
+        "Of the 200 flips, by all evidence, 40.0 % revert once the basis image that "
         "contributes most is taken out of their explanation, against 5.0 % for a random image of "
         "it (mean drop in log-odds 2.00 against 0.25); without any basis image 80.0 % revert."
     )

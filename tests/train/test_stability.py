@@ -15,13 +15,18 @@ from tests.training import tiny_config
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("cache_gib", [3, 0], ids=["cached maps", "pixels"])
-def test_an_unchanged_image_stays_the_same(catalogue, tmp_path, monkeypatch, cache_gib):
-    """Features, coefficients, scores and flips are made again as they were made."""
+@pytest.mark.parametrize(
+    "setting", ["train.cache_gib=3", "train.cache_gib=0", "train.finetune_layers=all"]
+)
+def test_an_unchanged_image_stays_the_same(catalogue, tmp_path, monkeypatch, setting):
+    """Features, coefficients, scores and flips are made again as they were made.
+
+    By cached maps, by pixels, and where fine-tuning has moved every layer since.
+    """
     monkeypatch.setattr(
         stability, "augmentation", lambda *_, **__: keras.layers.Identity(dtype="float32")
     )
-    config = tiny_config(f"train.cache_gib={cache_gib}", "flips.bands_weight=0.5")
+    config = tiny_config(setting, "flips.bands_weight=0.5")
     out = train(catalogue, tmp_path / "run", config, reporter=Reporter(quiet=True))
     rows = Run(out).table("faithfulness").set_index(["measure", "evidence"])["value"]
     assert rows["stability_l1", ""] < 1e-3
