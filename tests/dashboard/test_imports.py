@@ -14,6 +14,7 @@ DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
 ALLOWED = {"run", "flips", "receipts", "simplex", "hull", "calibration", "corrections"} | {
     "metrics",
     "attribute_metrics",
+    "faithfulness",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
