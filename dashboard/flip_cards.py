@@ -75,8 +75,10 @@ def _card(row: object, url: str, href: str) -> str:
         chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
     if row.auto_accept:
         chips.append(f'<span title="{SAFE}">{chip("safe", RIGHT, "✓✓")}</span>')
-    has = f"basis images say {100 * row.label_score:.0f} %"
-    note = has if row.strict_agrees else f"{has}, alone they disagree"
+    note = f"basis images say {100 * row.label_score:.0f} %"
+    if not row.strict_agrees:
+        decided = (row.strict_score > 0) == added  # by strict evidence alone
+        note += ", the classifier disagrees" if decided else ", alone they disagree"
     sure = percent(row.confidence).replace("over ", "&gt;")
     alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"
     return (

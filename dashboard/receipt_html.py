@@ -87,6 +87,8 @@ def verdict_chips(receipt: Receipt, of: Verdict) -> str:
     chips = [chip(*done), chip(f"{percent(of.confidence)} sure", NEUTRAL, "◔")]
     if receipt.strict_agrees:
         chips.append(chip("Basis images agree", RIGHT, "✓"))
+    elif of.mode == "strict":
+        chips.append(chip("The classifier disagrees", WRONG, "!"))
     else:
         chips.append(chip("Basis images disagree", WRONG, "!"))
     if of.auto_accept:
@@ -239,6 +241,14 @@ def terms_table(terms: pd.DataFrame, name: str) -> str:
     return _table(name, ("Evidence", "Log-odds"), [*rows, ("Score", f"{score:+.4f}")])
 
 
+def _changed_chips(row: object) -> str:
+    """Whether a label was changed, and if the basis images alone say otherwise."""
+    if not row.flipped:
+        return ""
+    against = "" if row.strict == row.corrected else chip("basis images disagree", WRONG, "!")
+    return f"{chip('changed', NEUTRAL, '→')} {against}"
+
+
 def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequence[str]) -> str:
     """One image and its labels as given, corrected and verified; each row leads to its receipt."""
     rows = "".join(
@@ -246,7 +256,7 @@ def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequen
         f"<td>{label_chip(row.given)}</td><td>{label_chip(row.corrected)}</td>"
         f"<td>{label_chip(row.truth) if row.truth >= 0 else ''}</td>"
         f"<td>{100 * row.label_score:.0f} %</td>"
-        f"<td>{chip('changed', WRONG, '!') if row.flipped else ''}</td></tr>"
+        f"<td>{_changed_chips(row)}</td></tr>"
         for row, href in zip(labels.itertuples(), hrefs, strict=True)
     )
     names = ("Attribute (opens its receipt)", "Given", "Corrected", "Verified", "Basis score", "")

@@ -172,10 +172,14 @@ def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
 
 
 def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
-    """Header and one row a flip: what was changed, how sure, and why."""
+    """Header and one row a flip: what was changed, how sure, and why.
+
+    ``reason`` says where the basis images listed are not why: strict evidence, which is made of
+    them and the given label, would not make the flip.
+    """
     terms = [f"term_{name}" for name in TERMS]
     numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
-    yield ["file_name", "attribute", "given", "corrected", *numbers, "basis_images"]
+    yield ["file_name", "attribute", "given", "corrected", *numbers, "reason", "basis_images"]
     ids = run.table("images", ["image_id"])["image_id"].to_numpy()
     shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
     labels, c = run.array("basis_labels"), run.coefficients()
@@ -187,7 +191,9 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
         basis = "; ".join(f"{shown[k]} c={v:.4f} {words[int(labels[k, j])]}" for k, v in atoms)
         values = [getattr(flip, name) for name in numbers]
         texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
-        yield [*texts, flip.given, flip.corrected, *map(_number, values), neutralise(basis)]
+        says = (flip.strict_score > 0) == (flip.corrected == 1)
+        reason = "basis images and given label" if says else "not the basis images"
+        yield [*texts, flip.given, flip.corrected, *map(_number, values), reason, neutralise(basis)]
 
 
 def _number(value: object) -> object:

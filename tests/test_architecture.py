@@ -25,6 +25,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
             *("selfml.intervals", "selfml.categories"),
             *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.deletion", "selfml.faithfulness", "selfml.nearest"),
             *("selfml.effects", "selfml.counterfactual"),
             *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),
             *("selfml.coverage", "selfml.suggestions"),
@@ -33,6 +34,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         2: ("selfml.nn.*",),
         3: (
             *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
+            "selfml.stability",
             *("selfml.train", "selfml.run_start"),
             *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),
         ),
@@ -50,6 +52,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             "dashboard.compare_panels",
             "dashboard.trust_panel",
             *("dashboard.coverage_panels", "dashboard.label_next_panel"),
+            "dashboard.faithfulness_panels",
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

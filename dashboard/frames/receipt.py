@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboard.frames.flips import with_names
 from selfml.flips import STRICT_TERMS, TERMS, deciding_mode, sigmoid
-from selfml.receipts import Receipt, without_atom
+from selfml.receipts import Receipt, without_all, without_atom
 from selfml.run import Run
 
 TERM_WORDS = {
@@ -134,6 +134,11 @@ def atoms_frame(receipt: Receipt, of: Verdict) -> pd.DataFrame:
     return receipt.atoms.assign(score_without=scores, stands=(scores > 0) == (of.corrected == 1))
 
 
+def stands_without_any(receipt: Receipt, of: Verdict) -> bool:
+    """Whether the label would come out the same with no basis image: the prior in their place."""
+    return (deciding_score(without_all(receipt), of.mode) > 0) == (of.corrected == 1)
+
+
 def export_frame(receipt: Receipt, atoms: pd.DataFrame) -> pd.DataFrame:
     """A receipt as one long table with all digits: basis images first, then the terms.
 
@@ -141,7 +146,8 @@ def export_frame(receipt: Receipt, atoms: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         part (basis, full or strict), name, image_id, coefficient, label, value, contribution,
-        score_without; the contributions of a part add up to its sum.
+        score_without; the contributions of a part add up to its sum. Then strict_agrees: where
+        it is False the basis images alone say another label than all evidence.
     """
     basis = atoms.assign(part="basis", name=[f"basis image {k}" for k in atoms["basis_index"]])
     terms = [
@@ -152,6 +158,7 @@ def export_frame(receipt: Receipt, atoms: pd.DataFrame) -> pd.DataFrame:
     columns = ["part", "name", "image_id", "coefficient", "label", "value", "contribution"]
     both = pd.concat([basis[[*columns, "score_without"]], *terms], ignore_index=True)
     both["label"] = both["label"].astype("Int8")
+    both["strict_agrees"] = receipt.strict_agrees
     both.insert(0, "attribute", receipt.attribute)
     both.insert(0, "image_index", receipt.image_index)
     return both

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dashboard.frames.receipt import LABEL_WORDS, Verdict
+from dashboard.frames.receipt import LABEL_WORDS, Verdict, stands_without_any
 from selfml.receipts import Receipt
 
 _NUMBERS = (
@@ -104,15 +104,17 @@ def _conclusion(receipt: Receipt, of: Verdict) -> str:
     return f"{why if against else 'So it'} {done}; {sure}."
 
 
-def _fragile(of: Verdict, atoms: pd.DataFrame) -> str:
+def _fragile(receipt: Receipt, of: Verdict, atoms: pd.DataFrame) -> str:
     what = "change" if of.flipped else "label"
     needed = atoms[~atoms["stands"]]
     if atoms.empty:
         return ""
     if needed.empty and len(atoms) == 1:
-        return f"The {what} would stand without it, too."
+        return f"The {what} would stand without it, too: other evidence is the reason."
+    if needed.empty and stands_without_any(receipt, of):
+        return f"The {what} would stand without all of them, too: other evidence is the reason."
     if needed.empty:
-        return f"The {what} would stand without any single one of them."
+        return f"The {what} would stand without any single one of them, not without all."
     shown = ", ".join(f"basis image {k}" for k in needed["basis_index"][:3])
     more = f" or {number(len(needed) - 3)} more" if len(needed) > 3 else ""
     return f"Take away {shown.replace(', ', ' or ')}{more}, and the {what} would not stand."
@@ -125,6 +127,6 @@ def sentences(receipt: Receipt, of: Verdict, atoms: pd.DataFrame) -> list[str]:
         _shop(receipt),
         _basis(receipt, of),
         _conclusion(receipt, of),
-        _fragile(of, atoms),
+        _fragile(receipt, of, atoms),
     ]
     return [sentence for sentence in text if sentence]

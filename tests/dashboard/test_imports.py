@@ -31,6 +31,8 @@ ALLOWED = {
     "intervals",
     "trust",
     "suggestions",
+    "deletion",
+    "faithfulness",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
