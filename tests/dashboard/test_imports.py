@@ -31,6 +31,9 @@ ALLOWED = {
     "intervals",
     "trust",
     "suggestions",
+    "decisions",
+    "agreement",
+    "data",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
