@@ -147,8 +147,29 @@ def attempt(act, *args, **kwargs):
         return None
 
 
+def _is_shown(key: str) -> bool:
+    """Whether a press was meant for the item that is shown.
+
+    While a page is drawn anew, the buttons of the item before are there beside the new ones, and
+    one key presses both (Streamlit 1.67); and who presses twice has seen one item only.
+    """
+    return st.session_state.get("audit_shown") == key
+
+
+def _show(key: str) -> None:
+    st.session_state["audit_shown"] = key
+    state.update(flip=key)
+
+
+def _move(key: str, to: str) -> None:
+    if _is_shown(key):
+        _show(to)
+
+
 def _decide(desk: Desk, key: str, cell: Cell, decision: str, act: str) -> None:
     """``act`` names this press; the same press sent twice is one decision."""
+    if not _is_shown(key):
+        return
     written = attempt(
         desk.store.decide, desk.catalogue, [cell], decision,
         auditor=desk.auditor, run_id=desk.run_id, key=act,
@@ -170,10 +191,12 @@ def _decide(desk: Desk, key: str, cell: Cell, decision: str, act: str) -> None:
         ahead.without(key)
         rest = ahead.names()
         following = rest[min(max(place, 0), len(rest) - 1)] if rest else ""
-    state.update(flip=following)
+    _show(following)
 
 
-def _undo(desk: Desk) -> None:
+def _undo(desk: Desk, key: str) -> None:
+    if not _is_shown(key):
+        return
     undone = attempt(desk.store.undo, desk.catalogue, desk.auditor)
     if undone is None:
         if "audit_problem" not in st.session_state:
@@ -188,7 +211,7 @@ def _undo(desk: Desk) -> None:
     cell = pd.DataFrame({"image_id": [undone.image_id], "attribute": [undone.attribute]})
     found = frames.keys_of(desk.run, cell)
     n = len(desk.run.attributes)
-    state.update(flip=f"{found[0] // n}-{found[0] % n}" if len(found) else "")
+    _show(f"{found[0] // n}-{found[0] % n}" if len(found) else "")
 
 
 # ------------------------------------------------------------------------------------ the page
@@ -224,6 +247,7 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
     keys = ahead.names()
     place = keys.index(key) if key in keys else -1
     cell = frames.cell_of(flip)
+    st.session_state["audit_shown"] = key
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     for decision, letter in KEYS.items():
         row.button(
@@ -233,7 +257,7 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
         )  # fmt: skip
     row.button(
         "Undo", icon=":material/undo:", shortcut="U", key=f"undo-{key}", type="tertiary",
-        on_click=_undo, args=(desk,),
+        on_click=_undo, args=(desk, key),
     )  # fmt: skip
     for words, icon, letter, step in (
         ("Back", ":material/chevron_left:", "Left", -1),
@@ -243,7 +267,7 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
         row.button(
             words, icon=icon, shortcut=letter, key=f"{words}-{key}", type="tertiary",
             disabled=not 0 <= to < len(keys) or place < 0,
-            on_click=state.update, kwargs={"flip": keys[to] if 0 <= to < len(keys) else ""},
+            on_click=_move, args=(key, keys[to] if 0 <= to < len(keys) else ""),
         )  # fmt: skip
     row.caption(_progress(ahead))
 
@@ -308,7 +332,8 @@ def _nothing_left(desk: Desk) -> None:
             "All flips of this run are decided, or somebody else is at them. Export the corrected "
             "labels with `selfml export --decisions`.",
         )
+    st.session_state["audit_shown"] = ""
     st.button(
         "Undo my last decision", icon=":material/undo:", shortcut="U", key="undo-last",
-        on_click=_undo, args=(desk,),
+        on_click=_undo, args=(desk, ""),
     )  # fmt: skip
