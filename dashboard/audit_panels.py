@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, flip_cards, media, state
+from dashboard import components, flip_cards, load, media, state
 from dashboard.audit_desk import Desk, attempt, forget
 from dashboard.frames import audit as frames
 from selfml.agreement import kappas
@@ -18,6 +18,8 @@ AT_ONCE = 20_000  # decisions of one act; two seconds
 PREVIEW = 12
 CONFLICTS = 20
 HISTORY = 200
+SUSPECTS = 12
+SAYS = {1: "yes", 0: "no", -1: "unknown"}
 
 
 # ------------------------------------------------------------------------------- all at once
@@ -146,6 +148,45 @@ def _conflict(desk: Desk, row: object) -> None:
                 words, key=f"settle-{decision}-{row.image_id}-{row.attribute}",
                 on_click=_settle, args=(desk, cell, decision, uuid.uuid4().hex),
             )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------ rejects
+def show_traced(desk: Desk) -> None:
+    """Basis images that have a part in more rejected flips than others, worst first."""
+    run = desk.run
+    counterfactuals = load.counterfactuals(run)
+    state_now = desk.store.state(desk.catalogue)
+    rows = frames.suspect_rows(run, counterfactuals.mixed, counterfactuals.model.prior, state_now)
+    n_rejected = int((state_now["state"] == "reject").sum())
+    if rows.empty:
+        components.empty_state(
+            "Nothing to trace yet" if not n_rejected else "No basis image stands out",
+            "Once flips are rejected, the basis images that they share are listed here: one with "
+            "a wrong label makes wrong flips wherever images lean on it.",
+        )
+        return
+    st.caption(
+        f"{n_rejected:,} flips were rejected. Listed are basis images with a part in more of them "
+        "than expected, had all flips the same chance of being rejected. A click shows what its "
+        "other label would change."
+    )
+    rows = rows.head(SUSPECTS)
+    captions = [
+        f"{row.attribute}: {SAYS[int(row.label)]}\n{row.rejected:.1f} of its parts rejected, "
+        f"{row.accepted:.1f} accepted"
+        for row in rows.itertuples()
+    ]
+    hrefs = [
+        state.link(
+            "basis",
+            basis=int(row.basis_index),
+            relabel=f"{row.basis_index}-{row.attribute_index}-{row.other}",
+        )
+        for row in rows.itertuples()
+    ]
+    badges = [f"+{excess:.1f}" for excess in rows["excess"]]
+    components.image_grid(run, rows["image_index"], captions, hrefs, 150, badges)
+    components.download_csv(rows.drop(columns="other"), "traced-rejects")
 
 
 # ----------------------------------------------------------------------------------- history

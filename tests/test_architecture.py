@@ -27,7 +27,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
-            *("selfml.intervals", "selfml.categories", "selfml.agreement"),
+            *("selfml.intervals", "selfml.categories", "selfml.agreement", "selfml.tracing"),
             *("selfml.explanation_metrics", "selfml.receipts"),
             *("selfml.effects", "selfml.counterfactual"),
             *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),

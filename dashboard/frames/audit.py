@@ -8,10 +8,12 @@ from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
 from selfml.decisions import Cell
 from selfml.run import Run
+from selfml.tracing import suspects, trace_rejects
 
 DECIDED = ("accept", "reject", "conflict")
 SAID = {"accept": "accepted", "reject": "rejected", "unsure": "left unsure"}
@@ -103,3 +105,34 @@ def conflict_rows(state: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
     words = said.assign(says=said["auditor"] + " " + said["decision"].map(SAID))
     joined = words.groupby(["image_id", "attribute"])["says"].agg(", ".join).reset_index()
     return open_.merge(joined, on=["image_id", "attribute"], how="left")
+
+
+def decided_flips(run: Run, state: pd.DataFrame) -> pd.DataFrame:
+    """Decided cells that the run has: image_index, attribute_index, corrected, rejected."""
+    known = state[state["state"].isin(("accept", "reject"))]
+    images = pd.Index(run.table("images", ["image_id"])["image_id"])
+    frame = pd.DataFrame(
+        {
+            "image_index": images.get_indexer(known["image_id"]),
+            "attribute_index": pd.Index(run.attributes).get_indexer(known["attribute"]),
+            "corrected": known["proposed"].to_numpy(),
+            "rejected": (known["state"] == "reject").to_numpy(bool),
+        }
+    )
+    return frame[(frame["image_index"] >= 0) & (frame["attribute_index"] >= 0)]
+
+
+def suspect_rows(
+    run: Run, coefficients: sparse.csr_matrix, prior: np.ndarray, state: pd.DataFrame
+) -> pd.DataFrame:
+    """``tracing.suspects`` of what is decided, with image_index, attribute and the other label."""
+    flips = decided_flips(run, state)
+    found = suspects(trace_rejects(coefficients, run.array("basis_labels"), prior, flips))
+    found = found[found["excess"] > 0]
+    shown = run.table("basis", ["image_index"])["image_index"].to_numpy()
+    names = np.array(run.attributes, object)
+    return found.assign(
+        image_index=shown[found["basis_index"].to_numpy(np.int64)],
+        attribute=names[found["attribute_index"].to_numpy(np.int64)],
+        other=np.where(found["label"] == 1, "no", "yes"),
+    )

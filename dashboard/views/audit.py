@@ -11,6 +11,7 @@ PARTS = {
     "one": "One at a time",
     "all": "All at once",
     "conflicts": "Conflicts",
+    "traced": "Rejects traced back",
     "history": "History",
 }
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
@@ -67,6 +68,8 @@ try:
         audit_panels.show_all(desk)
     elif part == "conflicts":
         audit_panels.show_conflicts(desk)
+    elif part == "traced":
+        audit_panels.show_traced(desk)
     else:
         audit_panels.show_history(desk)
     st.caption(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.frames.audit import catalogue_of, cells_of
+from dashboard.frames.audit import catalogue_of, cells_of, suspect_rows
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Store
+from selfml.flips import read_evidence_model
 from selfml.run import Run
 from tests.dashboard.conftest import text_of
 
@@ -117,6 +118,23 @@ def test_all_that_a_filter_matches_is_one_act(open_desk, database, run):
     press(app, "undo-batch")
     with Store(database) as store:
         assert store.state(catalogue_of(run)).empty
+
+
+def test_rejects_are_traced_to_basis_images(open_desk, database, run):
+    assert any("Nothing to trace" in m.value for m in open_desk(part="traced").markdown)
+    flips = flips_page(run, FlipQuery(attribute=1), 1, 12)
+    with Store(database) as store:
+        for n, cell in enumerate(cells_of(flips)):
+            decision = "reject" if n < 6 else "accept"
+            store.decide(catalogue_of(run), [cell], decision, auditor="ann", run_id="r")
+        rows = suspect_rows(
+            run, run.coefficients(), read_evidence_model(run).prior, store.state(catalogue_of(run))
+        )
+    text = text_of(open_desk(part="traced"))
+    worst = rows.iloc[0]
+    address = f"basis={worst['basis_index']}&relabel={worst['basis_index']}-1-{worst['other']}"
+    assert address in text.replace("&amp;", "&")
+    assert f"+{worst['excess']:.1f}" in text
 
 
 def test_the_history_shows_what_was_taken_back(open_desk, database, run):

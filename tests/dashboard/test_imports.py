@@ -33,6 +33,7 @@ ALLOWED = {
     "suggestions",
     "decisions",
     "agreement",
+    "tracing",
     "data",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
