@@ -18,7 +18,7 @@ from dashboard.frames.receipt_words import percent, sentences
 from dashboard.settings import settings
 from selfml.decisions import Cell, Store, StoreError
 from selfml.receipts import receipt
-from selfml.run import Run
+from selfml.run import Run, catalogue_of
 
 AHEAD = 10  # items fetched and claimed at once (our choice: what one decides within a claim)
 KEYS = {"accept": "A", "reject": "X", "unsure": "S"}
@@ -82,7 +82,7 @@ def open_desk(run: Run, query: flip_frames.FlipQuery) -> Desk:
     StoreError, ValueError
         When the store cannot be opened.
     """
-    catalogue = frames.catalogue_of(run)
+    catalogue = catalogue_of(run)
     return Desk(run, load.store(), catalogue, settings().auditor, query)
 
 

@@ -44,7 +44,7 @@ HISTORY_COLUMNS = (
 )
 
 
-class StoreError(RuntimeError):
+class StoreError(OSError):
     """The store cannot be opened, read or written; one line that says what to do."""
 
 

@@ -32,6 +32,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml.effects", "selfml.counterfactual"),
             *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),
             *("selfml.coverage", "selfml.suggestions"),
+            *("selfml.audited",),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),
@@ -67,11 +68,17 @@ TRAINING_NEEDS = {
     *("keras", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "PIL", "rich", "typer"),
     *("selfml", "__future__"),
 }
-# Optional and imported when a map is asked for; a missing one is a note, not a failure.
+# Optional and imported when a map, a peer or decisions are asked for.
 LAZY = {
     "selfml.maps": {"openTSNE", "umap"},
     "selfml.benchmark.cleanlab_peer": {"cleanlab"},
     "selfml.benchmark.figures": {"plotly"},
+    "selfml.decisions": {"sqlalchemy"},
+    "selfml.decision_tables": {"sqlalchemy"},
+    "selfml.decision_queries": {"sqlalchemy"},
+    "selfml.migrations": {"sqlalchemy", "alembic"},
+    "selfml.migrations.env": {"alembic"},
+    "selfml.migrations.versions.r0001_decisions": {"sqlalchemy", "alembic"},
 }
 
 Sources = dict[str, str]

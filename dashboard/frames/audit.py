@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -17,12 +16,6 @@ from selfml.tracing import suspects, trace_rejects
 
 DECIDED = ("accept", "reject", "conflict")
 SAID = {"accept": "accepted", "reject": "rejected", "unsure": "left unsure"}
-
-
-def catalogue_of(run: Run) -> str:
-    """The name under which decisions on a run's flips are kept: its dataset folder's."""
-    path = str(run.info.get("dataset", {}).get("path", ""))
-    return PurePath(path).name or str(run.info.get("run_id") or run.path.name)
 
 
 def keys_of(run: Run, cells: pd.DataFrame) -> np.ndarray:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard.frames.audit import catalogue_of
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Store
-from selfml.run import Run
+from selfml.run import Run, catalogue_of
 from tests.browser.conftest import settled
 
 sync_api = pytest.importorskip("playwright.sync_api")

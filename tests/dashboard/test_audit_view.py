@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.frames.audit import catalogue_of, cells_of, suspect_rows
+from dashboard.frames.audit import cells_of, suspect_rows
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Store
 from selfml.flips import read_evidence_model
-from selfml.run import Run
+from selfml.run import Run, catalogue_of
 from tests.dashboard.conftest import text_of
 
 pytestmark = pytest.mark.slow
