@@ -52,7 +52,7 @@ def audited_flips(
     )
     filled = {"strict_agrees": False, "auto_accept": False, "truth": -1}
     kinds = {name: flips[name].dtype for name in filled}
-    parts = [merged.astype({name: object for name in filled}).fillna(filled).astype(kinds)]
+    parts = [merged.astype(dict.fromkeys(filled, object)).fillna(filled).astype(kinds)]
     if with_auto:
         decided = pd.MultiIndex.from_frame(cells[cells["state"] != "unsure"][key])
         undecided = ~pd.MultiIndex.from_frame(flips[key]).isin(decided)
