@@ -14,9 +14,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.frames import what_if
-from dashboard.settings import DEMO_NAME, run_folders
+from dashboard.settings import DEMO_NAME, run_folders, settings
 from dashboard.state import Selection
 from selfml.counterfactual import Counterfactuals, read_counterfactuals
+from selfml.decisions import Store
 from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
 from selfml.suggestions import RESULTS
@@ -174,3 +175,19 @@ def simulation() -> pd.DataFrame:
     Without the file there are no rows.
     """
     return read_simulation(RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "")
+
+
+@st.cache_resource(show_spinner=False)
+def _store(url: str) -> Store:
+    return Store(url)
+
+
+def store() -> Store:
+    """The audit store of ``DATABASE_URL``, opened once; one that fails to open is tried again.
+
+    Raises
+    ------
+    StoreError, ValueError
+        In one line.
+    """
+    return _store(settings().database_url)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-VIEWS = ("overview", "map", "basis", "attributes", "flips")
+VIEWS = ("overview", "map", "basis", "attributes", "flips", "audit")
 CHOICES: dict[str, tuple[str, ...]] = {
     "map": ("tsne", "umap"),
     "baseline": ("baseline_1", "baseline_0"),

@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from selfml.decisions import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -197,6 +200,12 @@ def export(
     auto_only: Annotated[
         bool, typer.Option(help="Only flips that may be accepted without a look.")
     ] = False,
+    decisions: Annotated[
+        str, typer.Option(help="Only flips accepted in this store: a file or postgresql://...")
+    ] = "",
+    with_auto: Annotated[
+        bool, typer.Option(help="With --decisions: undecided flips that need no look, too.")
+    ] = False,
 ) -> None:
     """Write corrected labels in the input's format, and each flip with its evidence."""
     from selfml.export import export as write
@@ -204,7 +213,10 @@ def export(
 
     limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
     opened = Run(run)
-    done = write(opened, out, data=data, **limits)
+    if with_auto and not decisions:
+        raise ValueError("--with-auto: goes with --decisions; without it see --auto-only")
+    with _decisions(decisions) as store:
+        done = write(opened, out, data=data, store=store, with_auto=with_auto, **limits)
     print(
         f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
         f"{done.flips_file}: {done.n_flips} flips with their evidence"
@@ -213,6 +225,22 @@ def export(
         print("No flip may be accepted without a look; `selfml evaluate` says why.")
     if not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
+
+
+@contextmanager
+def _decisions(url: str) -> Iterator[Store | None]:
+    """The store that is named; a file must be there, for a new one would have no decisions."""
+    if not url:
+        yield None
+        return
+    from selfml.decision_tables import database_url
+    from selfml.decisions import Store
+
+    address = database_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        raise ValueError(f"--decisions: there is no file {address.database}")
+    with Store(url) as store:
+        yield store
 
 
 @contextmanager

@@ -7,15 +7,20 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from selfml.audited import DECIDED_COLUMNS, audited_flips
 from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.tables import tidy_name
 from selfml.flips import TERMS
-from selfml.run import Run, RunError, write_atomic
+from selfml.run import Run, RunError, catalogue_of, write_atomic
+
+if TYPE_CHECKING:
+    from selfml.decisions import Store
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ def export(
     min_confidence: float = 0.0,
     agreed_only: bool = False,
     auto_only: bool = False,
+    store: Store | None = None,
+    with_auto: bool = False,
 ) -> Exported:
     """Write ``out`` (labels) and ``<out stem>.flips.csv`` (flips with their evidence).
 
@@ -50,10 +57,13 @@ def export(
     ----------
     data : path, optional
         The dataset folder, where it is not where it was when the run was trained.
+    store : Store, optional
+        Only flips that people accepted there, with who and when; ``with_auto`` adds those that
+        nobody decided and that may be accepted without a look.
 
     Raises
     ------
-    RunError, DatasetError, ValueError
+    RunError, DatasetError, StoreError, ValueError
         In one line.
     """
     out = Path(out)
@@ -62,8 +72,14 @@ def export(
     if not run.has("flips", "labels_given", "images"):
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data or run.info["dataset"]["path"])
+    every = run.table("flips")
+    if store is not None:
+        catalogue = catalogue_of(run)
+        every = audited_flips(
+            run, every, store.state(catalogue), store.of_auditors(catalogue), with_auto=with_auto
+        )
     flips = select_flips(
-        run.table("flips"),
+        every,
         min_confidence=min_confidence,
         agreed_only=agreed_only,
         auto_only=auto_only,
@@ -178,8 +194,10 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
     them and the given label, would not make the flip.
     """
     terms = [f"term_{name}" for name in TERMS]
+    decided = [name for name in DECIDED_COLUMNS if name in flips]
     numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
-    yield ["file_name", "attribute", "given", "corrected", *numbers, "reason", "basis_images"]
+    first = ["file_name", "attribute", "given", "corrected"]
+    yield [*first, *numbers, "reason", "basis_images", *decided]
     ids = run.table("images", ["image_id"])["image_id"].to_numpy()
     shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
     labels, c = run.array("basis_labels"), run.coefficients()
@@ -191,12 +209,23 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
         basis = "; ".join(f"{shown[k]} c={v:.4f} {words[int(labels[k, j])]}" for k, v in atoms)
         values = [getattr(flip, name) for name in numbers]
         texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
-        says = (flip.strict_score > 0) == (flip.corrected == 1)
-        reason = "basis images and given label" if says else "not the basis images"
-        yield [*texts, flip.given, flip.corrected, *map(_number, values), reason, neutralise(basis)]
+        who = [neutralise(_number(getattr(flip, name))) for name in decided]
+        why = [_reason(flip), neutralise(basis)]
+        yield [*texts, flip.given, flip.corrected, *map(_number, values), *why, *who]
+
+
+def _reason(flip: tuple) -> str:
+    if pd.isna(flip.strict_score):  # this run does not make the flip; somebody accepted it
+        return "a person's decision"
+    says = (flip.strict_score > 0) == (flip.corrected == 1)
+    return "basis images and given label" if says else "not the basis images"
 
 
 def _number(value: object) -> object:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat(timespec="seconds")
     return f"{value:.6f}" if isinstance(value, float | np.floating) else value
 
 

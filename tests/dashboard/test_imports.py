@@ -33,6 +33,10 @@ ALLOWED = {
     "suggestions",
     "deletion",
     "faithfulness",
+    "decisions",
+    "agreement",
+    "tracing",
+    "data",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
