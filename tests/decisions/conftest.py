@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,29 +26,31 @@ def programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of an empty PostgreSQL on loopback, without the database's name."""
     folder = programs()
     if folder is None:
         pytest.skip("no PostgreSQL on this machine (apt-get install postgresql)")
     pytest.importorskip("psycopg", reason="no psycopg; pip install 'selfml[postgres]'")
-    root = tmp_path_factory.mktemp("postgres")
-    as_user: list[str] = []
-    if os.getuid() == 0:  # it refuses to run as root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        for parent in (root, *root.parents[:2]):
-            parent.chmod(0o755)
-        shutil.chown(root, "postgres")
+    with tempfile.TemporaryDirectory(prefix="selfml-postgres-") as root:
+        as_user: list[str] = []
+        if os.getuid() == 0:  # it refuses to run as root
+            as_user = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(root, "postgres")
+        yield from _server(root, folder, as_user)
+
+
+def _server(root: str, folder: Path, as_user: list[str]) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    data = root / "data"
+    data = f"{root}/data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
     command = [*as_user, folder / "initdb", "-D", data, "-A", "trust", "-U", "selfml", "-N"]
     subprocess.run(command, check=True, **quiet)
     options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root}"
     control = [*as_user, folder / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", root / "log", "start"], check=True, **quiet)
+    subprocess.run([*control, "-o", options, "-l", f"{root}/log", "start"], check=True, **quiet)
     try:
         yield f"postgres://selfml@127.0.0.1:{port}"
     finally:
