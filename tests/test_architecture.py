@@ -26,6 +26,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml.intervals", "selfml.categories"),
             *("selfml.explanation_metrics", "selfml.receipts"),
             *("selfml.effects", "selfml.counterfactual"),
+            *("selfml.oracle", "selfml.evaluate", "selfml.derived", "selfml.expert_table"),
             *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),
             *("selfml.coverage", "selfml.suggestions"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
@@ -34,7 +35,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         3: (
             *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
             *("selfml.train", "selfml.run_start"),
-            *("selfml.evaluate", "selfml.maps", "selfml.export", "selfml.report"),
+            *("selfml.maps", "selfml.export", "selfml.report"),
         ),
         4: ("selfml.benchmark.*",),
         5: ("selfml.cli",),
