@@ -41,7 +41,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         5: ("selfml.cli",),
     },
     "dashboard": {
-        0: ("dashboard", "dashboard.settings", "dashboard.state"),
+        0: ("dashboard", "dashboard.settings", "dashboard.state", "dashboard.draft"),
         1: ("dashboard.frames.*", "dashboard.figures.*"),
         2: (
             *("dashboard.load", "dashboard.media", "dashboard.components"),
@@ -51,6 +51,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             "dashboard.compare_panels",
             "dashboard.trust_panel",
             *("dashboard.coverage_panels", "dashboard.label_next_panel"),
+            *("dashboard.oracle_panels", "dashboard.oracle_form", "dashboard.oracle_html"),
         ),
         3: ("dashboard.views.*",),
         4: ("dashboard.app",),

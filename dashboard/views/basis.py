@@ -3,13 +3,22 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import basis_panels, components, coverage_panels, load, state
+from dashboard import (
+    basis_panels,
+    components,
+    coverage_panels,
+    load,
+    oracle_form,
+    oracle_panels,
+    state,
+)
 from dashboard.figures import basis as figures
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
 ATOMS_A_PAGE = 48
-PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Coverage"}
+PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Coverage",
+         oracle_panels.PART: "Label basis images"}  # fmt: skip
 
 
 def show_atoms(run: Run) -> None:
@@ -73,11 +82,17 @@ def show_labels(run: Run) -> None:
     components.download_csv(coverage, "basis-coverage")
 
 
-SHOWS = {"labels": show_labels, "images": coverage_panels.show}
+SHOWS = {
+    "labels": show_labels,
+    "images": coverage_panels.show,
+    oracle_panels.PART: oracle_panels.show,
+}
 run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
 selection = state.read()
 st.title("Basis", anchor=False)
-if selection.basis is not None:
+if selection.basis is not None and selection.part == oracle_panels.PART:
+    oracle_form.show(run, selection.basis)
+elif selection.basis is not None:
     basis_panels.show_atom(run, selection.basis)
 else:
     st.segmented_control(
