@@ -32,8 +32,9 @@ def decode(text: str, run_name: str, n_atoms: int, n_attributes: int) -> Rows:
     for part in listed.split(","):
         index, _, code = part.partition("-")
         row = _unpacked(code, n_attributes)
-        if index.isdecimal() and len(index) < 10 and int(index) < n_atoms and row is not None:
-            found[int(index)] = row
+        k = int(index) if index.isascii() and index.isdecimal() and len(index) < 10 else n_atoms
+        if k < n_atoms and row is not None:
+            found[k] = row
     return dict(sorted(found.items()))
 
 

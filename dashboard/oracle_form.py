@@ -19,9 +19,10 @@ CHOICES = {1: "Yes", 0: "No", -1: "Not known"}
 COLUMNS = 2
 CSS = """
 <style>
-.st-key-oracle_labels [data-testid=stButtonGroup] button{min-height:44px;min-width:60px}
-.st-key-oracle_buttons{position:sticky;bottom:0;padding:10px 0;z-index:2;
- backdrop-filter:blur(8px)}
+.st-key-oracle_labels [data-testid=stButtonGroup] button{min-height:44px;min-width:60px;
+ scroll-margin-bottom:90px}
+[data-testid=stLayoutWrapper]:has(>.st-key-oracle_buttons){position:sticky;bottom:0;z-index:2;
+ padding:10px 0;backdrop-filter:blur(10px)}
 .st-key-oracle_buttons button{min-height:44px}
 @media (max-width:640px){
  .st-key-oracle_labels [data-testid=stButtonGroup] button{min-width:88px}}

@@ -38,7 +38,7 @@ CSS = """
  background:#f4f1ec;border:3px solid #1f77c9;display:block;box-sizing:border-box}
 .or-head h2{font-size:1.35rem;line-height:1.25;margin:10px 0 4px;padding:0}
 .or-head p{margin:4px 0;font-size:.92rem;line-height:1.45;overflow-wrap:anywhere}
-@media (max-width:640px){.or-head{display:flex;gap:12px;flex-wrap:wrap}
+@media (max-width:640px){.or-head{display:flex;gap:12px;flex-wrap:wrap;align-items:flex-start}
  .or-head img.or-big{width:150px}.or-head>div{flex:1 1 150px;min-width:0}
  .or-head h2{margin-top:0}}
 </style>

@@ -85,7 +85,8 @@ def _origin(run: Run) -> None:
     st.success(
         f"This run is **{plain(before or parent.get('name', ''))}** with "
         f"{oracle_html.count(what['n_basis_images'], 'basis image')} labelled: "
-        f"{what['n_labels']:,} of their labels changed, and "
+        f"{what['n_labels']:,} of {'its' if what['n_basis_images'] == 1 else 'their'} labels "
+        "changed, and "
         f"{what['n_new'] + what['n_gone']:,} labels of images with them ({what['n_new']:,} new "
         f"flips, {what['n_gone']:,} gone). It is in `{run.path}`. The weights of the evidence are "
         "those that were trained; no flip is accepted without a look.",

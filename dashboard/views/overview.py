@@ -57,7 +57,8 @@ def _heading(run: Run) -> None:
     parts = [str(name)] if name else []
     if info.get("relabelled"):
         n = info["relabelled"]["n_basis_images"]
-        parts.append(f"{info['parent']['name']} with {n:,} basis images labelled")
+        images = f"basis image{'' if n == 1 else 's'}"
+        parts.append(f"{info['parent']['name']} with {n:,} {images} labelled")
     st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))
 
 
