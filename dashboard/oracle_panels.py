@@ -174,7 +174,10 @@ def _save_row(run: Run, rows: Rows) -> None:
         "Discard", icon=":material/delete:", key="oracle_discard",
         on_click=keep, args=(run, {}),
     )  # fmt: skip
-    st.caption(f"Saved in `{folder / name}`; this run stays as it is.")
+    st.caption(
+        f"Saved in `{folder / name}`; this run stays as it is. In the new one no flip is accepted "
+        "without a look: what was proven was of the flips before."
+    )
     if st.session_state.get(_ERROR):
         st.error(st.session_state[_ERROR], icon=":material/error:")
 
