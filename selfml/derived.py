@@ -43,6 +43,13 @@ NEEDED = ("images", "basis", "coefficients", "flips", "basis_labels", "label_sco
           "labels_given", "labels_corrected", "labels_strict", "labels_true",
           "terms_classifier", "terms_residual", "features")  # fmt: skip
 LEFT_BEHIND = ("model", "work")  # weights: those of the explainer hold the old labels
+# Tables and arrays that no basis label enters. Any other is written anew or left behind: better
+# missing, until `selfml evaluate` measures it, than of the labels before.
+UNCHANGED = {
+    *("images", "attributes", "coefficients", "calibration", "coverage", "features", "basis"),
+    *("labels_given", "labels_true", "terms_classifier", "terms_residual", "probabilities"),
+    *("probabilities_baseline_0", "probabilities_baseline_1"),
+}
 MEASURES = ("metrics", "attribute_metrics", "reliability", "realised")
 
 
@@ -301,7 +308,7 @@ def _listed(run: Run, expert: ExpertLabels, before: np.ndarray, asked: np.ndarra
 
 
 def _take_over(run: Run, folder: Path) -> None:
-    """Link every file of the run that is not written anew."""
+    """Link the files of the run that stay as they are."""
     for file in _files(run.path):
         target = folder / file.relative_to(run.path)
         if target.exists():
@@ -318,7 +325,8 @@ def _take_over(run: Run, folder: Path) -> None:
 
 def _files(folder: Path) -> Iterable[Path]:
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or entry.name in LEFT_BEHIND:
+        follows = entry.suffix in (".parquet", ".npy") and entry.stem not in UNCHANGED
+        if entry.name.startswith(".") or entry.name in LEFT_BEHIND or follows:
             continue
         if entry.is_dir():
             yield from (path for path in sorted(entry.rglob("*")) if path.is_file())
