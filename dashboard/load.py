@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.frames import what_if
+from dashboard.draft import Rows
+from dashboard.frames import oracle, what_if
 from dashboard.settings import DEMO_NAME, run_folders, settings
 from dashboard.state import Selection
 from selfml.counterfactual import Counterfactuals, read_counterfactuals
@@ -166,6 +167,24 @@ def _blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
 def blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
     """What leans on a basis image and what would change without it, worked out once."""
     return frame(run, _blast_radius, basis_index)
+
+
+def _label_order(run: Run) -> pd.DataFrame:
+    return oracle.order(run, counterfactuals(run))
+
+
+def label_order(run: Run) -> pd.DataFrame:
+    """The basis images in use, those to label first, worked out once."""
+    return frame(run, _label_order)
+
+
+def _preview(run: Run, rows: tuple[tuple[int, tuple[int, ...]], ...]) -> oracle.Preview:
+    return oracle.preview(run, counterfactuals(run), dict(rows))
+
+
+def preview(run: Run, rows: Rows) -> oracle.Preview:
+    """What labelling basis images would change, worked out once for the same labels."""
+    return frame(run, _preview, tuple(rows.items()))
 
 
 @st.cache_data(show_spinner=False)

@@ -73,11 +73,14 @@ def _process_key() -> str:
 def run_folders() -> dict[str, Path]:
     """Every folder with a ``run.json``, by the name used in addresses (the folder's own).
 
-    The demo run is called ``demo`` and comes last; a run of one's own by that name wins.
+    The demo run is called ``demo`` and comes last; a run of one's own by that name wins. Folders
+    that begin with a dot are runs still being written.
     """
     now = settings()
     folders = sorted(now.runs_folder.iterdir()) if now.runs_folder.is_dir() else []
-    found = {f.name: f for f in folders if (f / "run.json").is_file()}
+    found = {
+        f.name: f for f in folders if (f / "run.json").is_file() and not f.name.startswith(".")
+    }
     if (now.demo_run / "run.json").is_file():
         found.setdefault(DEMO_NAME, now.demo_run)
     return found

@@ -227,6 +227,31 @@ def export(
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
 
 
+@app.command("label-basis")
+def label_basis(
+    run: RunFolder,
+    labels: Annotated[
+        Path, typer.Option(help="CSV: basis_index or image_id, then 1, 0 or blank an attribute.")
+    ],
+    out: Annotated[Path, typer.Option(help="The new run directory.")],
+    who: Annotated[str, typer.Option(help="Who labelled; kept with the labels.")] = "",
+) -> None:
+    """Give basis images the labels of a person, and write the run that follows, untrained."""
+    from selfml.derived import write_relabelled
+    from selfml.expert_table import read_expert_labels
+    from selfml.run import Run
+
+    opened = Run(run)
+    expert = read_expert_labels(labels, opened)
+    done = write_relabelled(opened, expert, out, who=who or os.environ.get("USER", "unknown"))
+    print(
+        f"{done.path}: {done.n_basis_images} basis images labelled, {done.n_labels} of their labels"
+        f" changed; {done.n_changed} labels of images come out otherwise ({done.n_new} new flips, "
+        f"{done.n_gone} gone). {run} is as it was."
+    )
+    print("In the new run no flip is accepted without a look: what was proven was of the old one.")
+
+
 @contextmanager
 def _decisions(url: str) -> Iterator[Store | None]:
     """The store that is named; a file must be there, for a new one would have no decisions."""

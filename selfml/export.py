@@ -17,6 +17,7 @@ from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.tables import tidy_name
 from selfml.flips import TERMS
+from selfml.oracle import expert_labels
 from selfml.run import Run, RunError, catalogue_of, write_atomic
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def export(
     The labels file is the dataset's own, row by row and column by column, with only the flipped
     cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
     Blank cells stay blank unless they are verified. Flips of verified labels are left out, and
-    those of cells that were changed since the run was trained.
+    those of cells that were changed since the run was trained. Labels that a person gave to a
+    basis image after training (`selfml.derived`) are verified labels of the image looked at.
 
     Parameters
     ----------
@@ -90,9 +92,11 @@ def export(
         if out.resolve() in [file.resolve() for file in own]:
             raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
         row_of = _rows_in(run, dataset)
-        flips = _unverified(flips, dataset.labels_verified[row_of])
+        verified = dataset.labels_verified.copy()
+        verified[row_of] = _by_experts(run, verified[row_of])
+        flips = _unverified(flips, verified[row_of])
         flips = _still_given(flips, dataset.labels_given[row_of])
-        rows, changed = _from_input(dataset, row_of, flips)
+        rows, changed = _from_input(dataset, row_of, flips, verified)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
     else:
@@ -124,7 +128,15 @@ def _verified_labels(run: Run) -> np.ndarray:
     verified = split.str.startswith("clean").to_numpy().copy()
     if run.has("calibration"):
         verified[run.table("calibration")["image_index"]] = True
-    return np.where(verified[:, None], run.array("labels_true"), -1)
+    return _by_experts(run, np.where(verified[:, None], run.array("labels_true"), -1))
+
+
+def _by_experts(run: Run, verified: np.ndarray) -> np.ndarray:
+    """(N, L) verified labels with those given after training; the latest word counts."""
+    said, verified = expert_labels(run), verified.copy()
+    known = said[said["label"] >= 0]
+    verified[known["image_index"], known["attribute_index"]] = known["label"]
+    return verified
 
 
 def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
@@ -141,11 +153,11 @@ def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
 
 
 def _from_input(
-    dataset: Dataset, row_of: np.ndarray, flips: pd.DataFrame
+    dataset: Dataset, row_of: np.ndarray, flips: pd.DataFrame, verified: np.ndarray
 ) -> tuple[list[list[str]], int]:
     moved = flips.assign(image_index=row_of[flips["image_index"].to_numpy()])
     given = dataset.labels_given
-    corrected = apply_flips(given, moved, dataset.labels_verified)
+    corrected = apply_flips(given, moved, verified)
     changed = corrected != given
     return _edit_cells(dataset, corrected, changed), int(changed.sum())
 

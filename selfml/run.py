@@ -228,10 +228,13 @@ class Run:
 
 
 def list_runs(folder: str | Path) -> list[Run]:
-    """The readable runs directly in ``folder``, newest first; other folders are passed over."""
+    """The readable runs directly in ``folder``, newest first; other folders are passed over.
+
+    So are those that begin with a dot: they are still being written (`selfml.derived`).
+    """
     found = []
     for entry in Path(folder).iterdir() if Path(folder).is_dir() else ():
-        if (entry / "run.json").exists():
+        if (entry / "run.json").exists() and not entry.name.startswith("."):
             try:
                 found.append(Run(entry))
             except RunError:

@@ -2,6 +2,8 @@
 
 Row i is ``image_index`` i in every table and array. Axes: N images, K basis atoms, L attributes, d
 features. :mod:`selfml.run` reads and writes it; a change here is a change for every reader.
+A run whose basis images were labelled after training (:mod:`selfml.derived`) also has
+``expert_labels.csv``, and ``parent`` and ``relabelled`` in its ``run.json``.
 """
 
 from __future__ import annotations

@@ -37,6 +37,9 @@ ALLOWED = {
     "agreement",
     "tracing",
     "data",
+    "oracle",
+    "derived",
+    "expert_table",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
