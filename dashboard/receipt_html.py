@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.theme import NEUTRAL, RIGHT, TO_0, TO_1, WRONG
-from dashboard.frames.receipt import LABEL_WORDS, Verdict, shown_parts
-from dashboard.frames.receipt_words import percent
+from dashboard.frames.receipt import LABEL_WORDS, Verdict, reason, shown_parts
+from dashboard.frames.receipt_words import MARKS, percent
 from selfml.flips import basis_logit
 from selfml.receipts import Receipt
 
@@ -78,6 +78,12 @@ def label_chip(label: int, before: str = "") -> str:
     return chip(f"{before}{LABEL_WORDS[label]}", COLOR[label], SIGN[label])
 
 
+def marks(name: str, *, upper: bool = False) -> list[str]:
+    """Chips that say where basis images are not the reason; ``name`` of ``selfml.reasons``."""
+    words = [text[:1].upper() + text[1:] if upper else text for text in MARKS.get(name, ())]
+    return [chip(text, WRONG, "!") for text in words]
+
+
 def verdict_chips(receipt: Receipt, of: Verdict) -> str:
     """What was done, how sure, whether both kinds of evidence agree, and whether it is right."""
     if of.flipped:
@@ -85,10 +91,7 @@ def verdict_chips(receipt: Receipt, of: Verdict) -> str:
     else:
         done = ("Kept", NEUTRAL, "=") if receipt.given >= 0 else ("Not given", NEUTRAL, "?")
     chips = [chip(*done), chip(f"{percent(of.confidence)} sure", NEUTRAL, "◔")]
-    if receipt.strict_agrees:
-        chips.append(chip("Basis images agree", RIGHT, "✓"))
-    else:
-        chips.append(chip("Basis images disagree", WRONG, "!"))
+    chips += marks(reason(receipt, of), upper=True) or [chip("Basis images agree", RIGHT, "✓")]
     if of.auto_accept:
         chips.append(chip("Safe to accept", RIGHT, "✓"))
     if of.truth >= 0:
@@ -111,7 +114,7 @@ def head(
     labels = label_chip(receipt.given, "given: ") + (
         " → " + label_chip(of.corrected, "now: ") if of.flipped else ""
     )
-    lead = 0 if receipt.strict_agrees else 1
+    lead = 0 if reason(receipt, of) == "basis" else 1
     words = " ".join(
         f"<b>{escape(s)}</b>" if n < lead else escape(s) for n, s in enumerate(sentences)
     )
@@ -239,6 +242,11 @@ def terms_table(terms: pd.DataFrame, name: str) -> str:
     return _table(name, ("Evidence", "Log-odds"), [*rows, ("Score", f"{score:+.4f}")])
 
 
+def _changed_chips(row: object) -> str:
+    """Whether a label was changed, and where the basis images are not the reason."""
+    return " ".join([chip("changed", NEUTRAL, "→"), *marks(row.reason)]) if row.flipped else ""
+
+
 def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequence[str]) -> str:
     """One image and its labels as given, corrected and verified; each row leads to its receipt."""
     rows = "".join(
@@ -246,7 +254,7 @@ def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequen
         f"<td>{label_chip(row.given)}</td><td>{label_chip(row.corrected)}</td>"
         f"<td>{label_chip(row.truth) if row.truth >= 0 else ''}</td>"
         f"<td>{100 * row.label_score:.0f} %</td>"
-        f"<td>{chip('changed', WRONG, '!') if row.flipped else ''}</td></tr>"
+        f"<td>{_changed_chips(row)}</td></tr>"
         for row, href in zip(labels.itertuples(), hrefs, strict=True)
     )
     names = ("Attribute (opens its receipt)", "Given", "Corrected", "Verified", "Basis score", "")

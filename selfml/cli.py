@@ -127,14 +127,15 @@ def train(
 
 @app.command()
 def evaluate(run: RunFolder) -> None:
-    """Print and store Table 1, gains and flips by attribute, and what the basis learned."""
+    """Print and store Table 1, gains and flips by attribute, the basis, and faithfulness."""
     from selfml.coverage import measure_coverage
     from selfml.evaluate import evaluate as measure
     from selfml.evaluate import store
+    from selfml.faithfulness_measures import measure_faithfulness
     from selfml.run import Run
 
     opened = Run(run)
-    store(opened, *measure(opened), measure_coverage(opened))
+    store(opened, *measure(opened), measure_coverage(opened), measure_faithfulness(opened))
     _show_tables(run)
 
 

@@ -96,10 +96,12 @@ def store(
     reliability: pd.DataFrame,
     realised: pd.DataFrame,
     coverage: pd.DataFrame | None = None,
+    faithfulness: pd.DataFrame | None = None,
 ) -> None:
     """Write the tables into the run; repeating it writes the same.
 
-    ``coverage`` is that of `selfml.coverage.measure_coverage`; without it, the run keeps its own.
+    ``coverage`` and ``faithfulness`` are those of `selfml.coverage.measure_coverage` and
+    `selfml.faithfulness_measures.measure_faithfulness`; without them, the run keeps its own.
     """
     writer = RunWriter(run.path)
     if coverage is not None:
@@ -107,6 +109,8 @@ def store(
     writer.write_table("reliability", reliability)
     writer.write_table("realised", realised)
     writer.write_table("attribute_metrics", attribute_metrics)
+    if faithfulness is not None:
+        writer.write_table("faithfulness", faithfulness)
     writer.write_table("metrics", metrics)  # last: a reader takes its time for that of all
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.tables import tidy_name
-from selfml.flips import TERMS
+from selfml.flips import TERMS, deciding_mode, read_evidence_model
+from selfml.reasons import REASONS, flip_reasons
 from selfml.run import Run, RunError, write_atomic
 
 
@@ -172,22 +173,27 @@ def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
 
 
 def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
-    """Header and one row a flip: what was changed, how sure, and why."""
+    """Header and one row a flip: what was changed, how sure, and why.
+
+    ``reason`` says where the basis images listed are not why (:mod:`selfml.reasons`).
+    """
     terms = [f"term_{name}" for name in TERMS]
     numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
-    yield ["file_name", "attribute", "given", "corrected", *numbers, "basis_images"]
+    yield ["file_name", "attribute", "given", "corrected", "reason", *numbers, "basis_images"]
     ids = run.table("images", ["image_id"])["image_id"].to_numpy()
     shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
     labels, c = run.array("basis_labels"), run.coefficients()
     words = {1: "yes", 0: "no", -1: "unknown"}
-    for flip in flips.itertuples(index=False):
+    why = flip_reasons(flips, read_evidence_model(run), deciding_mode(run))
+    for flip, name in zip(flips.itertuples(index=False), why, strict=True):
         i, j = flip.image_index, flip.attribute_index
         row = c.indices[c.indptr[i] : c.indptr[i + 1]], c.data[c.indptr[i] : c.indptr[i + 1]]
         atoms = sorted(zip(*row, strict=True), key=lambda pair: -pair[1])
         basis = "; ".join(f"{shown[k]} c={v:.4f} {words[int(labels[k, j])]}" for k, v in atoms)
         values = [getattr(flip, name) for name in numbers]
         texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
-        yield [*texts, flip.given, flip.corrected, *map(_number, values), neutralise(basis)]
+        made = [flip.given, flip.corrected, REASONS[name]]
+        yield [*texts, *made, *map(_number, values), neutralise(basis)]
 
 
 def _number(value: object) -> object:

@@ -99,15 +99,17 @@ class Extractor:
         """(len(rows), L) logits of the classifier as it is now."""
         return predict(self._logits, {"inputs": self.inputs, "place": self.category}, rows)
 
-    def features(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Head features (n, d) and pooled maps (n, channels)."""
-        both = predict(self._features, self.inputs, rows)
+    def features(
+        self, rows: np.ndarray, inputs: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Head features (n, d) and pooled maps (n, channels), of other ``inputs`` if given."""
+        both = predict(self._features, self.inputs if inputs is None else inputs, rows)
         d = self.session.config.head.d
         return both[:, :d], both[:, d:]
 
-    def bands(self, rows: np.ndarray) -> np.ndarray:
+    def bands(self, rows: np.ndarray, inputs: np.ndarray | None = None) -> np.ndarray:
         """Maps averaged over each row of their grid, (n, h * channels)."""
-        return predict(self._bands, self.inputs, rows)
+        return predict(self._bands, self.inputs if inputs is None else inputs, rows)
 
     def cache_maps(self) -> None:
         """Keep the frozen extractor's maps, plain and augmented, when they fit ``cache_gib``.
@@ -185,7 +187,7 @@ def descriptor(extractor: Extractor, data: TrainingData, basis: BasisConfig) -> 
     total = sum(block.shape[1] for block in blocks)
     parts, means, scales = [], [], []
     for block in blocks:
-        weight = np.sqrt(total / (len(blocks) * block.shape[1]))
+        weight = block_weight(blocks, block)
         part, mean, scale = _standardised(block, data.splits.noisy_train, weight)
         parts.append(part)
         means.append(mean)
@@ -232,6 +234,18 @@ def classifier_features(
     return np.concatenate([features, block], axis=1)
 
 
+def block_weight(blocks: list[np.ndarray], block: np.ndarray) -> float:
+    """Deviation of a feature, so that all blocks have the same variance together."""
+    total = sum(b.shape[1] for b in blocks)
+    return np.sqrt(total / (len(blocks) * block.shape[1]))
+
+
+def scaled(block: np.ndarray, mean: np.ndarray, scale: np.ndarray, weight: float) -> np.ndarray:
+    """A block (n, m) less ``mean``, times ``scale`` (m,), without outliers, float32."""
+    limit = LARGEST_DEVIATION * weight
+    return np.clip((block - mean) * scale, -limit, limit).astype(np.float32)
+
+
 def _standardised(
     block: np.ndarray, rows: np.ndarray, weight: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -240,5 +254,4 @@ def _standardised(
     mean, deviation = sample.mean(0), sample.std(0)
     alive = deviation > 1e-3 * deviation.max()
     scale = np.where(alive, weight / np.where(alive, deviation, 1.0), 0.0)
-    limit = LARGEST_DEVIATION * weight
-    return np.clip((block - mean) * scale, -limit, limit).astype(np.float32), mean, scale
+    return scaled(block, mean, scale, weight), mean, scale

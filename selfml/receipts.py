@@ -124,7 +124,16 @@ def without_atom(of: Receipt, basis_index: int) -> Receipt:
             f"basis_index: {basis_index} takes no part in this label; "
             f"its basis images are {sorted(atoms['basis_index'])}"
         )
-    atoms = atoms[atoms["basis_index"] != basis_index].reset_index(drop=True)
+    return _with(of, atoms[atoms["basis_index"] != basis_index].reset_index(drop=True))
+
+
+def without_all(of: Receipt) -> Receipt:
+    """The receipt with every basis image taken out: the prior speaks in their place."""
+    return _with(of, of.atoms.iloc[:0])
+
+
+def _with(of: Receipt, atoms: pd.DataFrame) -> Receipt:
+    """The receipt with these of its basis images alone, their coefficients renormalised."""
     rest = atoms["coefficient"].to_numpy(np.float64)
     rest = rest / rest.sum() if len(rest) else rest
     values = atoms["value"].to_numpy(np.float64)

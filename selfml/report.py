@@ -8,6 +8,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from selfml.faithfulness import ALL, DELETED, EXPLANATIONS, MEASURES
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import Run
 from selfml.run_format import METHODS
@@ -48,7 +49,10 @@ LEARNED = (
 
 
 def run_tables(run: Run) -> Iterator[Table]:
-    """Table 1, flips, which can be trusted, what the basis learned, and the attributes."""
+    """Table 1, flips, which can be trusted, what the basis learned, the attributes, faithfulness.
+
+    The last where it was measured.
+    """
     metrics = run.table("metrics")
     values = metrics.set_index(["method", "metric"])["value"]
     yield _table_1(values, run)
@@ -56,6 +60,11 @@ def run_tables(run: Run) -> Iterator[Table]:
     yield _trust(values, run)
     yield _learned(values, metrics)
     yield _attributes(run)
+    if run.has("faithfulness"):
+        rows = run.table("faithfulness")
+        rows = rows[rows["attribute_index"] < 0]
+        yield _by_images(rows)
+        yield _without_images(rows)
 
 
 def _cell(values: pd.Series, *key: str) -> str:
@@ -134,6 +143,38 @@ def _learned(values: pd.Series, metrics: pd.DataFrame) -> Table:
     return table
 
 
+def _by_images(rows: pd.DataFrame) -> Table:
+    """Deletion and sufficiency: a row a measure, evidence and explanation, a column a k."""
+    table = Table(
+        title="Faithfulness of the explanations: images taken out (deletion) or kept alone",
+        caption="; ".join(f"{k}: {v}" for k, v in EXPLANATIONS.items() if k != "changed"),
+    )
+    for name in ("measure", "evidence", "explanation"):
+        table.add_column(name)
+    for name in (*map(str, DELETED), "all", "flips"):
+        table.add_column(name, justify="right")
+    part = rows[rows["k"] != 0]
+    keys = ["measure", "evidence", "explanation"]
+    for key, own in part.groupby(keys, sort=False):
+        values = own.set_index("k")["value"]
+        cells = (_number(values.get(k), 2) for k in (*DELETED, ALL))
+        unit = f" ({MEASURES[key[0]][0]})"
+        table.add_row(key[0] + unit, *key[1:], *cells, str(own["n"].iloc[0]))
+    return table
+
+
+def _without_images(rows: pd.DataFrame) -> Table:
+    """Agreement and stability: what has no number of images."""
+    table = Table(title="Agreement of the evidence, and stability on slightly changed images")
+    for name in ("measure", "evidence", "value", "n", "definition"):
+        table.add_column(name, justify="right" if name in ("value", "n") else "left")
+    for row in rows[rows["k"] == 0].itertuples():
+        unit, definition = MEASURES[row.measure]
+        name = f"{row.measure} (%)" if unit else row.measure
+        table.add_row(name, row.evidence, f"{row.value:.2f}", str(row.n), definition)
+    return table
+
+
 def _attributes(run: Run) -> Table:
     """Every attribute, most frequent first; those that cannot be measured last, with "-"."""
     frame, names = run.table("attribute_metrics"), run.attributes
@@ -165,4 +206,6 @@ def _attributes(run: Run) -> Table:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return f"{value:.{digits}f}" if pd.notna(value) else "-"
+    if pd.isna(value):
+        return "-"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before a zero

@@ -25,6 +25,7 @@ from selfml.data.dataset import DatasetError
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
 from selfml.extract import Extractor, classifier_features, descriptor
+from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import sigmoid
 from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
@@ -38,6 +39,7 @@ from selfml.progress import Reporter
 from selfml.results import Explained, write_results
 from selfml.run import Run, RunWriter
 from selfml.run_start import check_out, origin, plan
+from selfml.stability import measure_stability
 from selfml.training_data import TrainingData, prepare
 
 # Images of N and of C in a batch of the explainer's pre-training, which sees no pixels (ours).
@@ -93,7 +95,7 @@ def train(
 def _finish(session: Session) -> None:
     """Measures and maps, from the files of the run alone."""
     run = Run(session.writer.path)
-    store(run, *evaluate(run), measure_coverage(run))
+    store(run, *evaluate(run), measure_coverage(run), measure_faithfulness(run))
     if session.config.maps.enabled:
         try:
             seed, n = session.config.seed, session.config.maps.max_images
@@ -155,11 +157,22 @@ class Training:
         with self.finetuned_layers():
             self._fit_baseline("baseline_1", self.data.splits.clean_train, self.data.verified)
         explained = self.explain()
+        pretrained = self.classifier.get_weights()
         with self.finetuned_layers():
             self.joint(explained)
             self._write_probabilities("probabilities")
         self._save_models(explained)
         write_results(self.session, self.data, explained)
+        self.classifier.set_weights(pretrained)  # those that made the features
+        self._write_stability(explained)
+
+    def _write_stability(self, explained: Explained) -> None:
+        writer = self.session.writer
+        flipped = Run(writer.path).table("flips", ["image_index"])["image_index"].to_numpy()
+        with self.session.reporter.task("slightly changed images", 1) as advance:
+            rows = measure_stability(self.extractor, self.data, explained, flipped)
+            writer.write_table("faithfulness", rows)
+            advance(1)
 
     def _pretrain_and_baseline_0(self) -> None:
         """Leaves the extractor frozen and the classifier as pre-trained."""

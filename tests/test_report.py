@@ -40,7 +40,7 @@ def rows_of(table: Table) -> list[list[str]]:
 
 
 def read_tables(run: Run) -> dict[str, list[list[str]]]:
-    names = ("table_1", "flips", "trust", "learned", "attributes")
+    names = ("table_1", "flips", "trust", "learned", "attributes", "by_images", "without_images")
     return dict(zip(names, map(rows_of, run_tables(run)), strict=True))
 
 

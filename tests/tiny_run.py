@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from selfml.faithfulness import COLUMNS
+from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import (
     EvidenceModel,
     basis_values,
@@ -189,6 +191,19 @@ def _coverage(n_atoms: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["curve", "n_atoms", "value", "n_images"])
 
 
+def _stability() -> pd.DataFrame:
+    """What training measures with the model."""
+    rows = [
+        ("stability_jaccard", "", 61.0, 40),
+        ("stability_l1", "", 0.42, 40),
+        ("stability_top", "", 85.0, 40),
+        ("stability_flips", "full", 91.0, 60),
+        ("stability_flips", "strict", 88.0, 50),
+    ]
+    frame = pd.DataFrame(rows, columns=["measure", "evidence", "value", "n"])
+    return frame.assign(explanation="changed", k=0, attribute_index=-1)[list(COLUMNS)]
+
+
 def _history(writer: RunWriter, n_steps: int) -> None:
     for step in range(10, n_steps + 1, 10):
         fade = float(np.exp(-step / 80))
@@ -265,6 +280,8 @@ def build_tiny_run(
     _history(writer, 400)
     _write_results(writer, world, rng, maps)
     _describe(writer, shape, seed, status="complete", stage="complete", step=400)
+    writer.write_table("faithfulness", _stability())
+    writer.write_table("faithfulness", measure_faithfulness(Run(writer.path)))
     return writer.path
 
 

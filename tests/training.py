@@ -78,7 +78,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     run = Run(path)
     found = {name: np.array(run.array(name)) for name in ARRAYS}
     found |= {"coefficients": run.coefficients().toarray()}
-    for table in ("basis", "flips", "images", "calibration", "trust"):
+    for table in ("basis", "flips", "images", "calibration", "trust", "faithfulness"):
         frame = run.table(table)
         if table == "flips":  # sorted by score, where the last bit may put one before another
             frame = frame.sort_values(["image_index", "attribute_index"])

@@ -3,13 +3,18 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import basis_panels, components, coverage_panels, load, state
+from dashboard import basis_panels, components, coverage_panels, faithfulness_panels, load, state
 from dashboard.figures import basis as figures
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
 ATOMS_A_PAGE = 48
-PARTS = {"": "Basis images", "labels": "Attributes it covers", "images": "Coverage"}
+PARTS = {
+    "": "Basis images",
+    "labels": "Attributes it covers",
+    "images": "Coverage",
+    "faithfulness": "Are they the reasons?",
+}
 
 
 def show_atoms(run: Run) -> None:
@@ -73,7 +78,11 @@ def show_labels(run: Run) -> None:
     components.download_csv(coverage, "basis-coverage")
 
 
-SHOWS = {"labels": show_labels, "images": coverage_panels.show}
+SHOWS = {
+    "labels": show_labels,
+    "images": coverage_panels.show,
+    "faithfulness": faithfulness_panels.show,
+}
 run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
 selection = state.read()
 st.title("Basis", anchor=False)

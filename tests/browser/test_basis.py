@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from dashboard.frames import coverage
+from dashboard.frames.faithfulness import deletion_sentence, table
 from dashboard.frames.flips import FlipQuery, flips_summary
 from selfml.run import Run
 
@@ -30,7 +33,7 @@ def test_from_the_grid_to_an_atom_to_its_flips(open_view: Open, browser_runs: Pa
     assert f"basis={basis_index}" in page.url
 
 
-@pytest.mark.parametrize(("part", "plots"), [("labels", 1), ("images", 3)])
+@pytest.mark.parametrize(("part", "plots"), [("labels", 1), ("images", 3), ("faithfulness", 5)])
 def test_every_part_reopens_with_its_figures(open_view: Open, part: str, plots: int):
     page = open_view("basis", f"run=tiny&part={part}")
     sync_api.expect(page.locator(".js-plotly-plot")).to_have_count(plots, timeout=30_000)
@@ -52,3 +55,18 @@ def test_from_an_uncovered_image_to_its_flips_and_to_the_map(open_view: Open, br
     marks = "() => document.querySelector('.js-plotly-plot')._fullData.map(t => t.name)"
     page.locator(".js-plotly-plot .nsewdrag").first.wait_for(timeout=30_000)
     assert f"Not covered ({len(rows)})" in page.evaluate(marks)
+
+
+def test_faithfulness_is_shown_and_saved(open_view: Open, browser_runs: Path):
+    """The sentence to cite, a line for each explanation, and the whole table as a file."""
+    page = open_view("basis", "run=tiny&part=faithfulness")
+    rows = table(Run(browser_runs / "tiny"))
+    sync_api.expect(page.get_by_text(deletion_sentence(rows, "full"))).to_be_visible()
+    lines = page.locator(".js-plotly-plot").first.locator(".scatterlayer .trace")
+    sync_api.expect(lines).to_have_count(5, timeout=30_000)
+    page.get_by_text("All figures as a table").click()
+    with page.expect_download() as download:
+        page.locator("[data-testid=stDownloadButton] button").click()
+    saved = pd.read_csv(download.value.path(), encoding="utf-8-sig")
+    assert len(saved) == len(rows)
+    np.testing.assert_allclose(saved["value"], rows["value"])

@@ -31,6 +31,8 @@ ALLOWED = {
     "intervals",
     "trust",
     "suggestions",
+    "faithfulness",
+    "reasons",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
