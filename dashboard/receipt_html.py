@@ -80,8 +80,15 @@ def label_chip(label: int, before: str = "") -> str:
 
 def marks(name: str, *, upper: bool = False) -> list[str]:
     """Chips that say where basis images are not the reason; ``name`` of ``selfml.reasons``."""
-    words = [text[:1].upper() + text[1:] if upper else text for text in MARKS.get(name, ())]
-    return [chip(text, WRONG, "!") for text in words]
+    return [
+        chip(text[:1].upper() + text[1:] if upper else text, mark_color(text), "!")
+        for text in MARKS.get(name, ())
+    ]
+
+
+def mark_color(text: str) -> str:
+    """Of a mark: what speaks against the label stands out more than what it does without."""
+    return WRONG if "disagree" in text else NEUTRAL
 
 
 def verdict_chips(receipt: Receipt, of: Verdict) -> str:

@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from dashboard.frames.faithfulness import carries, verdict
+from dashboard.frames.faithfulness import value
 from selfml import faithfulness as f
 from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flip_cases import by_contribution, shares
-from selfml.flips import basis_values, flips_frame, read_evidence_model
-from selfml.nearest import nearest_atoms
+from selfml.flips import basis_values, read_evidence_model
 from selfml.receipts import receipt, without_all, without_atom
 from selfml.run import Run, RunWriter
-from tests.evidence_cases import HAND_MODEL, recompute, write_run
+from tests.evidence_cases import HAND_MODEL, write_run
 from tests.tiny_run import build_tiny_run
 
 
@@ -32,18 +31,6 @@ def run(tiny_run: Path) -> Run:
 @pytest.fixture(scope="module")
 def rows(run: Run) -> pd.DataFrame:
     return measure_faithfulness(run)
-
-
-def value(rows: pd.DataFrame, measure: str, kind: str, name: str, k: int) -> float:
-    found = rows[
-        (rows["measure"] == measure)
-        & (rows["evidence"] == kind)
-        & (rows["explanation"] == name)
-        & (rows["k"] == k)
-        & (rows["attribute_index"] == -1)
-    ]
-    assert len(found) == 1
-    return float(found["value"].iloc[0])
 
 
 # --- by hand -----------------------------------------------------------------------------
@@ -319,60 +306,7 @@ def test_it_is_fast(tmp_path: Path):
     assert time.perf_counter() - start < 10
 
 
-# --- planted explanations ----------------------------------------------------------------
-
-
-def planted(run: Run, tmp_path: Path, weight: float) -> pd.DataFrame:
-    """The tiny run with the basis images' weight in full and strict evidence replaced."""
-    model = read_evidence_model(run)
-    flat = np.full_like(model.prior, weight)
-    model = replace(model, basis_weight=flat, strict_basis_weight=flat)
-    copy = Path(shutil.copytree(run.path, tmp_path / f"w{weight}"))
-    writer = RunWriter(copy)
-    writer.write_text("evidence.json", model.to_json())
-    categories = run.table("images")["category"].tolist()
-    terms, scores = recompute(Run(copy), model, categories)
-    given = np.asarray(run.array("labels_given"))
-    truth = np.full_like(given, -1)
-    writer.write_table("flips", flips_frame(given, terms, scores, truth))
-    return measure_faithfulness(Run(copy))
-
-
-def test_images_that_decide_nothing_are_found_out(run: Run, tmp_path: Path):
-    rows = planted(run, tmp_path, 0.0)
-    for name in ("coefficients", "random", "nearest"):
-        for k in (1, 5, f.ALL):
-            assert value(rows, "deletion_reverted", "full", name, k) == 0
-            assert value(rows, "deletion_drop", "full", name, k) == 0
-    assert not carries(rows, "full")
-    assert "are not why labels are flipped" in verdict(rows)
-
-
-def test_images_that_decide_alone_are_told_apart_from_random_ones(run: Run, tmp_path: Path):
-    rows = planted(run, tmp_path, 4.0)
-    assert carries(rows, "full")
-    assert carries(rows, "strict")
-    top, chance = (
-        value(rows, "deletion_reverted", "full", name, 1) for name in ("coefficients", "random")
-    )
-    assert top > chance + 10
-
-
-def test_explanations_of_other_images_are_found_out(run: Run, tmp_path: Path):
-    """Coefficients that the flips were not made of: the flips do not stand on all of them."""
-    copy = Path(shutil.copytree(run.path, tmp_path / "swapped"))
-    frame = run.table("coefficients")
-    frame["image_index"] = run.info["n_images"] - 1 - frame["image_index"]
-    RunWriter(copy).write_table("coefficients", frame.sort_values(["image_index", "basis_index"]))
-    rows, true = measure_faithfulness(Run(copy)), measure_faithfulness(run)
-    assert value(true, "sufficiency_stands", "full", "coefficients", f.ALL) == 100
-    assert value(rows, "sufficiency_stands", "full", "coefficients", f.ALL) < 95
-    drop = value(rows, "sufficiency_drop", "full", "coefficients", f.ALL)
-    assert drop > 0.1
-    assert abs(value(true, "sufficiency_drop", "full", "coefficients", f.ALL)) < 1e-6
-
-
-# --- stability and neighbours ------------------------------------------------------------
+# --- stability ------------------------------------------------------------------------------
 
 
 def test_stability_by_hand():
@@ -398,17 +332,3 @@ def test_stability_of_no_images_and_of_unchanged_ones():
     assert values.to_dict() == {
         "stability_jaccard": 100, "stability_l1": 0, "stability_top": 100,
     }  # fmt: skip
-
-
-def test_nearest_atoms_by_hand():
-    atoms = np.array([[0.0, 0.0], [3.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    found = nearest_atoms(np.array([[0.9, 0.0], [5.0, 0.0]]), atoms, 3)
-    assert found.tolist() == [[2, 3, 0], [1, 2, 3]]  # ties by index
-    assert nearest_atoms(np.zeros((0, 2)), atoms, 1).shape == (0, 1)
-
-
-def test_nearest_atoms_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match=r"n_nearest: must be within 1\.\.2, got 3"):
-        nearest_atoms(np.zeros((1, 2)), np.zeros((2, 2)), 3)
-    with pytest.raises(ValueError, match="features: must have 2 columns"):
-        nearest_atoms(np.zeros((1, 3)), np.zeros((2, 2)), 1)

@@ -49,7 +49,17 @@ def _not_the_reason(receipt: Receipt, of: Verdict) -> list[str]:
         return [_split(receipt, of)]
     if not stands_without_any(receipt, of):
         return []
-    return [f"No basis image is the reason: {_bare(receipt, of)}"]
+    says = LABEL_WORDS[of.corrected]
+    return [
+        f"The basis images do not decide here: {_bare(receipt, of)}",
+        f"With {_beside(receipt)} alone they say {says}, too.",
+    ]
+
+
+def _beside(receipt: Receipt) -> str:
+    """What strict evidence has besides the basis images."""
+    known = "category" in receipt.strict_terms
+    return "the shop's label and category" if known else "the shop's label"
 
 
 def _what(of: Verdict) -> str:
@@ -70,15 +80,17 @@ def _bare(receipt: Receipt, of: Verdict) -> str:
 def _split(receipt: Receipt, of: Verdict) -> str:
     """The two kinds of evidence disagree."""
     strict = LABEL_WORDS[int(receipt.strict_score > 0)]
-    known = "category" in receipt.strict_terms
-    beside = "the shop's label and category" if known else "the shop's label"
+    beside = _beside(receipt)
     if of.mode == "strict":
         full = LABEL_WORDS[int(receipt.score > 0)]
-        known = (
+        decided = (
             f"Only the basis images and {beside} decided here: they say {strict}. "
             f"The classifier, which sees the whole photo, would say {full}."
         )
-        return f"{known} {_and_bare(receipt, of)}".rstrip()
+        if not stands_without_any(receipt, of):
+            return decided
+        bare = _bare(receipt, of)
+        return f"{decided} {bare[:1].upper()}{bare[1:]}"
     said = LABEL_WORDS[of.corrected]
     seen, remainder = receipt.terms["classifier"], receipt.terms["residual"]
     sign = 1 if of.corrected == 1 else -1
@@ -91,13 +103,6 @@ def _split(receipt: Receipt, of: Verdict) -> str:
         else f"weighed together with the classifier, the evidence says {said}."
     )
     return f"The basis images alone are not the reason. With {beside} they say {strict}; " + why
-
-
-def _and_bare(receipt: Receipt, of: Verdict) -> str:
-    if not stands_without_any(receipt, of):
-        return ""
-    said = _bare(receipt, of)
-    return f"{said[:1].upper()}{said[1:]}"
 
 
 def _shop(receipt: Receipt) -> str:

@@ -172,7 +172,7 @@ def test_receipts_say_it_first_in_words_and_chips_and_as_a_file(run: Run):
         words = sentences(of, verdict, atoms)
         html = receipt_html.head(of, verdict, words, image, "u")
         first = words[0]
-        assert first.startswith("No basis image is the reason: the change would") == (
+        assert first.startswith("The basis images do not decide here: the change would") == (
             name == "other"
         )
         assert first.startswith("The basis images alone are not") == (name == "contradicted")
@@ -208,9 +208,10 @@ def test_what_it_rests_on_instead_is_named(run: Run, largest: str, words: str, l
     verdict = replace(receipts.verdict(run, of, flip), given=1 - label, corrected=label)
     said = sentences(of, verdict, receipts.atoms_frame(of, verdict))
     assert said[0] == (
-        "No basis image is the reason: the change would stand without any of them, "
+        "The basis images do not decide here: the change would stand without any of them, "
         f"mostly on {words}."
     )
+    assert said[1] == f"With the shop's label alone they say {'yes' if label else 'no'}, too."
     assert sum("without any of them" in sentence for sentence in said) == 1
 
 
