@@ -7,10 +7,11 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load
+from dashboard import components, load, state
 from dashboard.figures import faithfulness as figures
 from dashboard.frames import faithfulness as frames
-from selfml.deletion import ALL, MEASURES
+from selfml.faithfulness import ALL, MEASURES
+from selfml.flips import deciding_mode
 from selfml.run import Run
 
 EVIDENCE = {
@@ -52,11 +53,18 @@ def show(run: Run) -> None:
             "in seconds. Only stability needs the model: train again to have it, too.",
         )
         return
-    st.markdown(f"**{frames.verdict(rows)}**")
+    mode = load.frame(run, deciding_mode)
+    st.markdown(f"**{frames.verdict(rows, mode)}**")
     for kind in EVIDENCE:
-        st.markdown(frames.deletion_sentence(rows, kind))
-    st.markdown(frames.nearest_sentence(rows))
-    _in_short(rows)
+        st.markdown(frames.deletion_sentence(rows, kind, mode))
+    st.markdown(frames.nearest_sentence(rows, mode))
+    _in_short(rows, mode)
+    st.page_link(
+        "views/flips.py",
+        label="See the flips that stand without basis images",
+        icon=":material/link_off:",
+        query_params=state.query_for(agreement="bare"),
+    )
     for title, measure, y_title, x_title, about in SECTIONS:
         st.subheader(title, anchor=False)
         st.caption(about)
@@ -76,24 +84,26 @@ def show(run: Run) -> None:
         _table(run)
 
 
-def _in_short(rows: pd.DataFrame) -> None:
+def _in_short(rows: pd.DataFrame, mode: str) -> None:
+    """The figures to remember, by the evidence that decides."""
+
     def of(measure: str, kind: str, explanation: str, k: int = 0) -> str:
         found = frames.value(rows, measure, kind, explanation, k)
         return "–" if pd.isna(found) else f"{found:.1f} %"
 
-    own = "coefficients"
+    own, by = "coefficients", EVIDENCE[mode].split(",")[0]
+    other = {"full": "strict evidence, without a classifier,", "strict": "all evidence"}[mode]
     components.metric_row(
         [
-            ("Top image out", of("deletion_reverted", "full", own, 1),
-             "All evidence: flips that revert without the image that contributes most"),
-            ("Random one out", of("deletion_reverted", "full", "random", 1),
-             "All evidence: flips that revert without a random image of the same explanation"),
-            ("Stand on nearest", of("sufficiency_stands", "full", "nearest_weighted", ALL),
+            ("Top image out", of("deletion_reverted", mode, own, 1),
+             f"{by}: flips that revert without the image that contributes most"),
+            ("Random one out", of("deletion_reverted", mode, "random", 1),
+             f"{by}: flips that revert without a random image of the same explanation"),
+            ("Stand on nearest", of("sufficiency_stands", mode, "nearest_weighted", ALL),
              "Flips that the nearest basis images, weighted the same, would make"),
-            ("Both agree", of("agreement", "full", own),
-             "Flips that strict evidence, without a classifier, makes too; the others are "
-             "marked wherever a flip is shown"),
-            ("Stay if changed", of("stability_flips", "full", "changed"),
+            ("Both agree", of("agreement", mode, own),
+             f"Flips that {other} makes too; the others are marked wherever a flip is shown"),
+            ("Stay if changed", of("stability_flips", mode, "changed"),
              "Flips that stay once the image is mirrored, rotated and shifted a little"),
         ]
     )  # fmt: skip
@@ -138,7 +148,7 @@ def _agreement(run: Run) -> None:
     st.caption(
         "By attribute, the flips that strict evidence makes too: the basis images with the shop's "
         "label and category, without a classifier. "
-        "Elsewhere the images shown are not the reason, and each such flip says so."
+        "Elsewhere the images shown are not the reason alone, and each such flip says so first."
     )
     frame = load.frame(run, frames.agreement)
     alt = "Share of flips that strict evidence makes too, by attribute"

@@ -88,7 +88,7 @@ def show_receipt(run: Run, selection: Selection, image_index: int, attribute_ind
     if len(atoms):
         what_if_panels.show_for_flip(run, of, verdict, atoms)
     _evidence(of, verdict)
-    _in_figures(of, atoms)
+    _in_figures(of, verdict, atoms)
 
 
 def _navigation(run: Run, selection: Selection, flip: pd.Series | None) -> None:
@@ -164,13 +164,13 @@ def _evidence(of: Receipt, verdict: receipts.Verdict) -> None:
             st.html(receipt_html.terms_table(terms, f"sum-{mode}"))
 
 
-def _in_figures(of: Receipt, atoms: pd.DataFrame) -> None:
+def _in_figures(of: Receipt, verdict: receipts.Verdict, atoms: pd.DataFrame) -> None:
     st.caption(
         "Digits are rounded so that they add up as shown; the download has all of them. "
         "A basis image without a verified label counts as the attribute's prior."
     )
     name = f"receipt-{of.image_index}-{of.attribute_index}"
-    components.download_csv(receipts.export_frame(of, atoms), name)
+    components.download_csv(receipts.export_frame(of, atoms, verdict), name)
 
 
 def show_image(run: Run, selection: Selection, image_index: int) -> None:

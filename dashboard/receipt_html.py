@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.theme import NEUTRAL, RIGHT, TO_0, TO_1, WRONG
-from dashboard.frames.receipt import LABEL_WORDS, Verdict, shown_parts
-from dashboard.frames.receipt_words import percent
+from dashboard.frames.receipt import LABEL_WORDS, Verdict, reason, shown_parts
+from dashboard.frames.receipt_words import MARKS, percent
 from selfml.flips import basis_logit
 from selfml.receipts import Receipt
 
@@ -78,6 +78,19 @@ def label_chip(label: int, before: str = "") -> str:
     return chip(f"{before}{LABEL_WORDS[label]}", COLOR[label], SIGN[label])
 
 
+def marks(name: str, *, upper: bool = False) -> list[str]:
+    """Chips that say where basis images are not the reason; ``name`` of ``selfml.reasons``."""
+    return [
+        chip(text[:1].upper() + text[1:] if upper else text, mark_color(text), "!")
+        for text in MARKS.get(name, ())
+    ]
+
+
+def mark_color(text: str) -> str:
+    """Of a mark: what speaks against the label stands out more than what it does without."""
+    return WRONG if "disagree" in text else NEUTRAL
+
+
 def verdict_chips(receipt: Receipt, of: Verdict) -> str:
     """What was done, how sure, whether both kinds of evidence agree, and whether it is right."""
     if of.flipped:
@@ -85,12 +98,7 @@ def verdict_chips(receipt: Receipt, of: Verdict) -> str:
     else:
         done = ("Kept", NEUTRAL, "=") if receipt.given >= 0 else ("Not given", NEUTRAL, "?")
     chips = [chip(*done), chip(f"{percent(of.confidence)} sure", NEUTRAL, "◔")]
-    if receipt.strict_agrees:
-        chips.append(chip("Basis images agree", RIGHT, "✓"))
-    elif of.mode == "strict":
-        chips.append(chip("The classifier disagrees", WRONG, "!"))
-    else:
-        chips.append(chip("Basis images disagree", WRONG, "!"))
+    chips += marks(reason(receipt, of), upper=True) or [chip("Basis images agree", RIGHT, "✓")]
     if of.auto_accept:
         chips.append(chip("Safe to accept", RIGHT, "✓"))
     if of.truth >= 0:
@@ -113,7 +121,7 @@ def head(
     labels = label_chip(receipt.given, "given: ") + (
         " → " + label_chip(of.corrected, "now: ") if of.flipped else ""
     )
-    lead = 0 if receipt.strict_agrees else 1
+    lead = 0 if reason(receipt, of) == "basis" else 1
     words = " ".join(
         f"<b>{escape(s)}</b>" if n < lead else escape(s) for n, s in enumerate(sentences)
     )
@@ -242,11 +250,8 @@ def terms_table(terms: pd.DataFrame, name: str) -> str:
 
 
 def _changed_chips(row: object) -> str:
-    """Whether a label was changed, and if the basis images alone say otherwise."""
-    if not row.flipped:
-        return ""
-    against = "" if row.strict == row.corrected else chip("basis images disagree", WRONG, "!")
-    return f"{chip('changed', NEUTRAL, '→')} {against}"
+    """Whether a label was changed, and where the basis images are not the reason."""
+    return " ".join([chip("changed", NEUTRAL, "→"), *marks(row.reason)]) if row.flipped else ""
 
 
 def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequence[str]) -> str:

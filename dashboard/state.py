@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "map": ("tsne", "umap"),
     "baseline": ("baseline_1", "baseline_0"),
     "direction": ("all", "to_1", "to_0"),
-    "agreement": ("all", "agree", "disagree"),
+    "agreement": ("all", "agree", "disagree", "bare"),
     "truth": ("all", "right", "wrong", "unknown"),
     "coverage": ("all", "uncovered"),
     "by": ("category", "attribute", "split"),

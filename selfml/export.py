@@ -16,12 +16,16 @@ from selfml.audited import DECIDED_COLUMNS, audited_flips
 from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.tables import tidy_name
-from selfml.flips import TERMS
+from selfml.flips import TERMS, deciding_mode, read_evidence_model
 from selfml.oracle import expert_labels
+from selfml.reasons import REASONS, flip_reasons
 from selfml.run import Run, RunError, catalogue_of, write_atomic
 
 if TYPE_CHECKING:
     from selfml.decisions import Store
+
+
+BY_A_PERSON = "a person's decision"  # of a flip that this run does not make
 
 
 @dataclass(frozen=True)
@@ -202,19 +206,19 @@ def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
 def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
     """Header and one row a flip: what was changed, how sure, and why.
 
-    ``reason`` says where the basis images listed are not why: strict evidence, which is made of
-    them and the given label, would not make the flip.
+    ``reason`` says where the basis images listed are not why (:mod:`selfml.reasons`).
     """
     terms = [f"term_{name}" for name in TERMS]
     decided = [name for name in DECIDED_COLUMNS if name in flips]
     numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
-    first = ["file_name", "attribute", "given", "corrected"]
-    yield [*first, *numbers, "reason", "basis_images", *decided]
+    first = ["file_name", "attribute", "given", "corrected", "reason"]
+    yield [*first, *numbers, "basis_images", *decided]
     ids = run.table("images", ["image_id"])["image_id"].to_numpy()
     shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
     labels, c = run.array("basis_labels"), run.coefficients()
     words = {1: "yes", 0: "no", -1: "unknown"}
-    for flip in flips.itertuples(index=False):
+    why = flip_reasons(flips, read_evidence_model(run), deciding_mode(run))
+    for flip, name in zip(flips.itertuples(index=False), why, strict=True):
         i, j = flip.image_index, flip.attribute_index
         row = c.indices[c.indptr[i] : c.indptr[i + 1]], c.data[c.indptr[i] : c.indptr[i + 1]]
         atoms = sorted(zip(*row, strict=True), key=lambda pair: -pair[1])
@@ -222,15 +226,9 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
         values = [getattr(flip, name) for name in numbers]
         texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
         who = [neutralise(_number(getattr(flip, name))) for name in decided]
-        why = [_reason(flip), neutralise(basis)]
-        yield [*texts, flip.given, flip.corrected, *map(_number, values), *why, *who]
-
-
-def _reason(flip: tuple) -> str:
-    if pd.isna(flip.strict_score):  # this run does not make the flip; somebody accepted it
-        return "a person's decision"
-    says = (flip.strict_score > 0) == (flip.corrected == 1)
-    return "basis images and given label" if says else "not the basis images"
+        reason = BY_A_PERSON if pd.isna(flip.score) else REASONS[name]
+        made = [flip.given, flip.corrected, reason]
+        yield [*texts, *made, *map(_number, values), neutralise(basis), *who]
 
 
 def _number(value: object) -> object:

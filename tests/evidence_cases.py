@@ -26,7 +26,7 @@ def write_run(
     residual: np.ndarray,
     categories: list[str | None],
 ) -> Run:
-    """The files that a receipt reads, and flips.parquet, all from dense arrays."""
+    """The files that receipts and faithfulness read, all from dense arrays."""
     n, k = coefficients.shape
     writer = RunWriter(path)
     writer.update(n_images=n, n_atoms=k, n_attributes=labels_given.shape[1])
@@ -59,6 +59,8 @@ def write_run(
     run = Run(path)
     terms, scores = recompute(run, model, categories)
     truth = np.full_like(labels_given, -1)
+    for name, score in (("corrected", terms.score), ("strict", terms.strict_score)):
+        writer.write_array(f"labels_{name}", flips.corrected_labels(labels_given, score))
     frame = flips.flips_frame(labels_given, terms, scores, truth)
     writer.write_table("flips", frame)
     return run

@@ -12,6 +12,8 @@ import pytest
 from selfml.corrections import neutralise
 from selfml.export import Exported, export
 from selfml.flips import TERMS, read_evidence_model
+from selfml.reasons import REASONS
+from selfml.receipts import receipt, without_all
 from selfml.run import Run, RunWriter
 from tests.tiny_dataset import Shop, open_shop, read_csv, write_csv
 
@@ -45,6 +47,24 @@ def test_each_flip_is_listed_once_with_its_numbers(shop, exported, listed):
         assert listed[name].tolist() == flips[name].tolist()
     for name in ("confidence", "label_score", "score", "strict_score"):
         np.testing.assert_allclose(listed[name], flips[name], atol=5.1e-7)
+
+
+@pytest.mark.parametrize("limits", [{}, {"auto_only": True}, {"agreed_only": True}])
+def test_where_basis_images_are_not_the_reason_the_row_says_so(shop, tmp_path, limits):
+    """Before any figure, and by receipts: strict evidence, and what is left without any atom."""
+    file = export(shop.run, tmp_path / "corrected.csv", **limits).flips_file
+    listed = pd.read_csv(file, keep_default_na=False)
+    assert list(listed).index("reason") < list(listed).index("confidence")
+    flips = shop.unverified(shop.run.table("flips"))
+    flips = flips[flips["auto_accept"]] if "auto_only" in limits else flips
+    flips = flips[flips["strict_agrees"]] if "agreed_only" in limits else flips
+    assert len(listed) == len(flips) > 0
+    for said, flip in zip(listed["reason"], flips.itertuples(), strict=True):
+        of = receipt(shop.run, flip.image_index, flip.attribute_index)
+        bare = (without_all(of).score > 0) == (flip.corrected == 1)
+        name = ("other" if bare else "basis") if of.strict_agrees else "contradicted"
+        assert said == REASONS[name]
+    assert listed["reason"].nunique() == (2 if limits else 3)
 
 
 def test_terms_add_up_to_the_score(listed):

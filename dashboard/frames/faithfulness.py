@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.frames.flips import with_names
-from selfml.deletion import ALL, EXPLANATIONS, MEASURES
+from selfml.faithfulness import ALL, EXPLANATIONS, MEASURES
 from selfml.run import Run
 
 CURVES = {
@@ -126,8 +126,11 @@ def _number(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"  # no minus before a zero
 
 
-def deletion_sentence(rows: pd.DataFrame, evidence: str) -> str:
-    """What taking out the top image does, against a random one; "" where nothing was measured."""
+def deletion_sentence(rows: pd.DataFrame, evidence: str, mode: str = "full") -> str:
+    """What taking out the top image does, against a random one; "" where nothing was measured.
+
+    ``mode`` is the evidence that decides: the flips of the other one are those it makes too.
+    """
     n = count(rows, "deletion_reverted", evidence)
     if not n:
         return ""
@@ -138,10 +141,10 @@ def deletion_sentence(rows: pd.DataFrame, evidence: str) -> str:
         value(rows, "deletion_drop", evidence, name, 1) for name in ("coefficients", "random")
     )
     bare = value(rows, "deletion_reverted", evidence, "coefficients", ALL)
-    what = {
-        "full": f"Of the {n:,} flips, by all evidence",
-        "strict": f"Of the {n:,} flips that strict evidence (no classifier) makes too, by it",
-    }[evidence]
+    name = {"full": "all evidence", "strict": "strict evidence (no classifier)"}[evidence]
+    what = f"Of the {n:,} flips, by {name}"
+    if evidence != mode:
+        what = f"Of the {n:,} flips that {name} makes too, by it"
     return (
         f"{what}, {_percent(top)} revert once the basis image that contributes most is taken out "
         f"of their explanation, against {_percent(chance)} for a random image of it (mean drop in "
@@ -150,12 +153,12 @@ def deletion_sentence(rows: pd.DataFrame, evidence: str) -> str:
     )
 
 
-def nearest_sentence(rows: pd.DataFrame) -> str:
+def nearest_sentence(rows: pd.DataFrame, mode: str = "full") -> str:
     """What the nearest basis images would do in the explanation's place; "" if not measured."""
-    stand = value(rows, "sufficiency_stands", "full", "nearest_weighted", ALL)
+    stand = value(rows, "sufficiency_stands", mode, "nearest_weighted", ALL)
     if np.isnan(stand):
         return ""
-    reverted = value(rows, "deletion_reverted", "full", "nearest_weighted", 1)
+    reverted = value(rows, "deletion_reverted", mode, "nearest_weighted", 1)
     return (
         f"Were the explanation as many of the nearest basis images with the same weights, "
         f"{_percent(stand)} of the flips would stand, and of these {_percent(reverted)} would "
@@ -172,8 +175,8 @@ def carries(rows: pd.DataFrame, evidence: str) -> bool:
     )
 
 
-def verdict(rows: pd.DataFrame) -> str:
-    """What the deletions say of the explanations, in one honest sentence."""
+def verdict(rows: pd.DataFrame, mode: str = "full") -> str:
+    """What the deletions say of the explanations; ``mode`` is the evidence that decides."""
     shown = [kind for kind in ("full", "strict") if count(rows, "deletion_reverted", kind)]
     if not shown:
         return ""
@@ -182,8 +185,10 @@ def verdict(rows: pd.DataFrame) -> str:
             "Taking out the top basis image matters no more than taking out a random one: "
             "the images shown are not why labels are flipped here."
         )
-    rest = 100 - value(rows, "deletion_reverted", shown[0], "coefficients", ALL)
+    kind = mode if mode in shown else shown[0]
+    rest = 100 - value(rows, "deletion_reverted", kind, "coefficients", ALL)
     return (
         "The basis images shown carry flips: the top ones matter more than random ones. Still, "
-        f"{_percent(rest)} of the flips would stand without any of them, on other evidence."
+        f"{_percent(rest)} of the flips would stand without any of them, on other evidence; "
+        "each of these says so first."
     )

@@ -14,6 +14,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from selfml.flips import deciding_mode, read_evidence_model
+from selfml.reasons import flip_reasons, prior_term
 from selfml.run import Run
 
 PAGE_SIZE = 24
@@ -49,8 +51,9 @@ class FlipQuery:
         Of the image.
     direction : {"to_1", "to_0"}, optional
         What the label became.
-    agreement : {"agree", "disagree"}, optional
-        Whether strict and full evidence say the same.
+    agreement : {"agree", "disagree", "bare"}, optional
+        Whether strict and full evidence say the same; ``bare``: the flip stands without any
+        basis image (:mod:`selfml.reasons`).
     auto : bool, optional
         Whether the flip is confident enough to be accepted without a look.
     truth : {"right", "wrong", "known", "unknown"}, optional
@@ -103,6 +106,8 @@ def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
         parts.append(("f.corrected = ?", [int(query.direction == "to_1")]))
     if query.agreement in ("agree", "disagree"):
         parts.append(("f.strict_agrees = ?", [query.agreement == "agree"]))
+    if query.agreement == "bare":
+        parts.append(_stands_without_any(run))
     if query.auto is not None:
         parts.append(("f.auto_accept = ?", [query.auto]))
     if query.truth in _TRUTH:
@@ -125,6 +130,14 @@ def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
     where = " AND ".join(text for text, _ in parts) or "true"
     needs_images = query.category is not None or query.split is not None
     return where, [value for _, values in parts for value in values], needs_images
+
+
+def _stands_without_any(run: Run) -> tuple[str, list[Any]]:
+    """``selfml.reasons.stands_without_any`` as a condition over ``f``, and its values."""
+    mode = deciding_mode(run)
+    rest = "f.score - f.term_basis" if mode == "full" else "f.strict_score - f.strict_basis"
+    text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1)"
+    return text, [prior_term(read_evidence_model(run), mode).tolist()]
 
 
 def _source(run: Run, with_images: bool) -> tuple[str, list[Any]]:
@@ -152,12 +165,15 @@ def _order(query: FlipQuery) -> str:
 
 
 def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
-    """How many flips a query has, and of what kind: the keys of ``SUMMARY``."""
+    """How many flips a query has, and of what kind: the keys of ``SUMMARY``, and ``bare``:
+    those that stand without any basis image."""
     where, values, needs_images = _conditions(run, query)
     source, paths = _source(run, needs_images)
-    columns = ", ".join(f"{text} AS {name}" for name, text in SUMMARY.items())
-    frame = ask(f"SELECT {columns} FROM {source} WHERE {where}", paths + values)
-    return {name: int(frame[name].iloc[0]) for name in SUMMARY}
+    bare, terms = _stands_without_any(run)
+    summary = {**SUMMARY, "bare": f"count(*) FILTER ({bare})"}
+    columns = ", ".join(f"{text} AS {name}" for name, text in summary.items())
+    frame = ask(f"SELECT {columns} FROM {source} WHERE {where}", terms + paths + values)
+    return {name: int(frame[name].iloc[0]) for name in summary}
 
 
 def flips_page(
@@ -179,7 +195,8 @@ def flips_page(
     Returns
     -------
     DataFrame
-        The columns of ``flips.parquet``, then attribute, image_id, category, split.
+        The columns of ``flips.parquet``, then image_id, category, split, attribute and reason, a
+        key of ``selfml.reasons.REASONS``.
     """
     where, values, needs_images = _conditions(run, query)
     source, paths = _source(run, needs_images)
@@ -197,7 +214,8 @@ def flips_page(
     """
     limits = [page_size, (max(page, 1) - 1) * page_size]
     again = [str(run.table_path("flips")), str(run.table_path("images"))]
-    return with_names(run, ask(sql, paths + values + limits + again))
+    frame = with_names(run, ask(sql, paths + values + limits + again))
+    return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
 
 
 def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
@@ -211,6 +229,12 @@ def one_flip(run: Run, image_index: int, attribute_index: int) -> pd.Series | No
     sql = "SELECT * FROM read_parquet(?) WHERE image_index = ? AND attribute_index = ?"
     frame = ask(sql, [str(run.table_path("flips")), int(image_index), int(attribute_index)])
     return None if frame.empty else frame.iloc[0]
+
+
+def flips_of_image(run: Run, image_index: int) -> pd.DataFrame:
+    """The stored flips of one image: the columns of ``flips.parquet``."""
+    sql = "SELECT * FROM read_parquet(?) WHERE image_index = ?"
+    return ask(sql, [str(run.table_path("flips")), int(image_index)])
 
 
 def neighbours(

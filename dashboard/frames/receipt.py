@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.flips import with_names
-from selfml.flips import STRICT_TERMS, TERMS, deciding_mode, sigmoid
+from dashboard.frames.flips import flips_of_image, with_names
+from selfml.flips import STRICT_TERMS, TERMS, deciding_mode, read_evidence_model, sigmoid
+from selfml.reasons import REASONS, flip_reasons, reason_names
 from selfml.receipts import Receipt, without_all, without_atom
 from selfml.run import Run
 
@@ -139,15 +140,22 @@ def stands_without_any(receipt: Receipt, of: Verdict) -> bool:
     return (deciding_score(without_all(receipt), of.mode) > 0) == (of.corrected == 1)
 
 
-def export_frame(receipt: Receipt, atoms: pd.DataFrame) -> pd.DataFrame:
+def reason(receipt: Receipt, of: Verdict) -> str:
+    """A key of ``selfml.reasons.REASONS``: whether the basis images are why."""
+    stands = stands_without_any(receipt, of)
+    return str(reason_names(receipt.strict_agrees, stands, of.mode))
+
+
+def export_frame(receipt: Receipt, atoms: pd.DataFrame, of: Verdict) -> pd.DataFrame:
     """A receipt as one long table with all digits: basis images first, then the terms.
 
     Returns
     -------
     DataFrame
         part (basis, full or strict), name, image_id, coefficient, label, value, contribution,
-        score_without; the contributions of a part add up to its sum. Then strict_agrees: where
-        it is False the basis images alone say another label than all evidence.
+        score_without; the contributions of a part add up to its sum. First come strict_agrees
+        (False: the basis images alone say another label than all evidence) and reason, what of
+        ``selfml.reasons.REASONS`` holds.
     """
     basis = atoms.assign(part="basis", name=[f"basis image {k}" for k in atoms["basis_index"]])
     terms = [
@@ -158,7 +166,8 @@ def export_frame(receipt: Receipt, atoms: pd.DataFrame) -> pd.DataFrame:
     columns = ["part", "name", "image_id", "coefficient", "label", "value", "contribution"]
     both = pd.concat([basis[[*columns, "score_without"]], *terms], ignore_index=True)
     both["label"] = both["label"].astype("Int8")
-    both["strict_agrees"] = receipt.strict_agrees
+    both.insert(0, "reason", REASONS[reason(receipt, of)])
+    both.insert(0, "strict_agrees", receipt.strict_agrees)
     both.insert(0, "attribute", receipt.attribute)
     both.insert(0, "image_index", receipt.image_index)
     return both
@@ -181,7 +190,8 @@ def image_labels(run: Run, image_index: int) -> pd.DataFrame:
     -------
     DataFrame
         attribute_index, attribute, given, corrected, strict, truth (int8, -1 unknown),
-        label_score (0..1), flipped (bool).
+        label_score (0..1), flipped (bool), reason (a key of ``selfml.reasons.REASONS``, "" where
+        not flipped).
     """
     i = int(image_index)
     rows = {
@@ -195,4 +205,8 @@ def image_labels(run: Run, image_index: int) -> pd.DataFrame:
     frame.insert(0, "attribute_index", np.arange(len(frame), dtype=np.int16))
     frame = with_names(run, frame)
     frame["flipped"] = (frame["given"] >= 0) & (frame["given"] != frame["corrected"])
+    flips = flips_of_image(run, i)
+    names = flip_reasons(flips, read_evidence_model(run), deciding_mode(run))
+    why = dict(zip(flips["attribute_index"], names, strict=True))
+    frame["reason"] = frame["attribute_index"].map(why).fillna("")
     return frame.sort_values("flipped", ascending=False, kind="stable", ignore_index=True)

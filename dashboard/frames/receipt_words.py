@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dashboard.frames.receipt import LABEL_WORDS, Verdict, stands_without_any
+from dashboard.frames.receipt import LABEL_WORDS, Verdict, reason, stands_without_any
+from selfml.flips import basis_logit
 from selfml.receipts import Receipt
 
+#: Marks of a label whose basis images are not why, or not undisputed, by ``selfml.reasons``.
+MARKS: dict[str, tuple[str, ...]] = {
+    "basis": (),
+    "other": ("stands without basis images",),
+    "contradicted": ("basis images disagree",),
+    "disputed": ("the classifier disagrees",),
+    "other_disputed": ("stands without basis images", "the classifier disagrees"),
+}
+OTHER_WORDS = {
+    "bias": "how common the attribute is",
+    "category": "what the shop files the image under",
+    "given": "the shop's own label",
+    "classifier": "what a classifier sees in the whole photo",
+    "residual": "what was learned of photo and label together",
+}
 _NUMBERS = (
     "no", "one", "two", "three", "four", "five", "six",
     "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -27,19 +43,54 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.0f}\u00a0%"
 
 
-def _agreement(receipt: Receipt, of: Verdict) -> list[str]:
-    """Comes first where the two kinds of evidence disagree."""
-    if receipt.strict_agrees:
+def _not_the_reason(receipt: Receipt, of: Verdict) -> list[str]:
+    """Comes first where the basis images are not why, or the two kinds of evidence disagree."""
+    if not receipt.strict_agrees:
+        return [_split(receipt, of)]
+    if not stands_without_any(receipt, of):
         return []
-    strict = LABEL_WORDS[int(receipt.strict_score > 0)]
+    says = LABEL_WORDS[of.corrected]
+    return [
+        f"The basis images do not decide here: {_bare(receipt, of)}",
+        f"With {_beside(receipt)} alone they say {says}, too.",
+    ]
+
+
+def _beside(receipt: Receipt) -> str:
+    """What strict evidence has besides the basis images."""
     known = "category" in receipt.strict_terms
-    beside = "the shop's label and category" if known else "the shop's label"
+    return "the shop's label and category" if known else "the shop's label"
+
+
+def _what(of: Verdict) -> str:
+    return "change" if of.flipped else "label"
+
+
+def _bare(receipt: Receipt, of: Verdict) -> str:
+    """What it rests on where it stands without any basis image."""
+    weight = receipt.basis_weight if of.mode == "full" else receipt.strict_basis_weight
+    terms = dict(receipt.terms if of.mode == "full" else receipt.strict_terms)
+    del terms["basis"]
+    terms["bias"] += weight * float(basis_logit(receipt.prior, receipt.prior, receipt.smoothing))
+    sign = 1 if of.corrected == 1 else -1
+    most = max(terms, key=lambda name: sign * terms[name])
+    return f"the {_what(of)} would stand without any of them, mostly on {OTHER_WORDS[most]}."
+
+
+def _split(receipt: Receipt, of: Verdict) -> str:
+    """The two kinds of evidence disagree."""
+    strict = LABEL_WORDS[int(receipt.strict_score > 0)]
+    beside = _beside(receipt)
     if of.mode == "strict":
         full = LABEL_WORDS[int(receipt.score > 0)]
-        return [
+        decided = (
             f"Only the basis images and {beside} decided here: they say {strict}. "
             f"The classifier, which sees the whole photo, would say {full}."
-        ]
+        )
+        if not stands_without_any(receipt, of):
+            return decided
+        bare = _bare(receipt, of)
+        return f"{decided} {bare[:1].upper()}{bare[1:]}"
     said = LABEL_WORDS[of.corrected]
     seen, remainder = receipt.terms["classifier"], receipt.terms["residual"]
     sign = 1 if of.corrected == 1 else -1
@@ -51,7 +102,7 @@ def _agreement(receipt: Receipt, of: Verdict) -> list[str]:
         if sign * (seen + remainder) > 0
         else f"weighed together with the classifier, the evidence says {said}."
     )
-    return [f"The basis images alone are not the reason. With {beside} they say {strict}; " + why]
+    return f"The basis images alone are not the reason. With {beside} they say {strict}; " + why
 
 
 def _shop(receipt: Receipt) -> str:
@@ -96,34 +147,35 @@ def _conclusion(receipt: Receipt, of: Verdict) -> str:
         return (
             f"There is no label to correct; the evidence says {LABEL_WORDS[of.corrected]}, {sure}."
         )
+    so = "So" if reason(receipt, of) in ("basis", "disputed") else "On other evidence"
     if not of.flipped:
-        return f"So the label stays as it is: {sure}."
+        return f"{so} the label stays as it is: {sure}."
     done = "is added" if of.corrected == 1 else "is taken off"
     against = (receipt.terms["basis"] > 0) != (of.corrected == 1) and receipt.strict_agrees
     why = "The basis images speak rather against it, the other evidence outweighs them: it"
-    return f"{why if against else 'So it'} {done}; {sure}."
+    return f"{why if against else f'{so} it'} {done}; {sure}."
 
 
 def _fragile(receipt: Receipt, of: Verdict, atoms: pd.DataFrame) -> str:
-    what = "change" if of.flipped else "label"
-    needed = atoms[~atoms["stands"]]
+    """What the label would be without one of the basis images, or without all of them."""
     if atoms.empty:
         return ""
-    if needed.empty and len(atoms) == 1:
-        return f"The {what} would stand without it, too: other evidence is the reason."
-    if needed.empty and stands_without_any(receipt, of):
-        return f"The {what} would stand without all of them, too: other evidence is the reason."
+    needed, bare = atoms[~atoms["stands"]], stands_without_any(receipt, of)
+    if needed.empty and bare:
+        return "" if receipt.strict_agrees else f"The {_what(of)} would stand without any of them."
     if needed.empty:
-        return f"The {what} would stand without any single one of them, not without all."
+        return f"The {_what(of)} would stand without any single one of them, not without all."
     shown = ", ".join(f"basis image {k}" for k in needed["basis_index"][:3])
     more = f" or {number(len(needed) - 3)} more" if len(needed) > 3 else ""
-    return f"Take away {shown.replace(', ', ' or ')}{more}, and the {what} would not stand."
+    last = "; without all of them it would" if bare else ""
+    away = f"Take away {shown.replace(', ', ' or ')}{more}"
+    return f"{away}, and the {_what(of)} would not stand{last}."
 
 
 def sentences(receipt: Receipt, of: Verdict, atoms: pd.DataFrame) -> list[str]:
     """Why the label is what it is, in words; plain text, to be escaped where it is shown."""
     text = [
-        *_agreement(receipt, of),
+        *_not_the_reason(receipt, of),
         _shop(receipt),
         _basis(receipt, of),
         _conclusion(receipt, of),

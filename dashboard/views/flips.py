@@ -9,7 +9,12 @@ from selfml.run import Run
 from selfml.run_format import SPLITS
 
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
-AGREEMENTS = {"all": "Any", "agree": "Basis images agree", "disagree": "Basis images disagree"}
+AGREEMENTS = {
+    "all": "Any",
+    "agree": "Basis images agree",
+    "disagree": "Basis images disagree",
+    "bare": "Stands without basis images",
+}
 TRUTHS = {"all": "Any", "right": "Right", "wrong": "Wrong", "unknown": "Not verified"}
 SPLIT_NAMES = {name: name.replace("_", " ") for name in SPLITS}
 

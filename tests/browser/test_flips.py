@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashboard.frames.flips import FlipQuery, flips_page
+from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
 from dashboard.frames.what_if import counts
 from selfml.counterfactual import read_counterfactuals
 from selfml.receipts import receipt, without_atom
@@ -72,6 +72,26 @@ def test_a_receipt_reopens_from_its_address(open_view: Open, browser_runs: Path)
     page.reload()
     page.locator("[data-testid=receipt-words]").wait_for(timeout=30_000)
     assert page.locator("[data-testid=receipt-words]").inner_text() == words
+
+
+def test_what_stands_without_basis_images_says_so_first(open_view: Open, browser_runs: Path):
+    """On its card before how sure it is, and as the first words of its receipt."""
+    query = FlipQuery(agreement="bare")
+    summary = flips_summary(Run(browser_runs / "tiny"), query)
+    page = open_view("flips", "run=tiny&agreement=bare")
+    total = page.locator("[data-testid=flip-counts] strong")
+    sync_api.expect(total).to_have_text(f"{summary['n']:,}")
+    cards = page.locator(".fc-card")
+    texts = cards.all_inner_texts()
+    assert texts
+    for text in texts:
+        mark = "basis images disagree" if "basis images disagree" in text else "stands without"
+        assert 0 <= text.index(mark) < text.index(" %")
+    page.locator(".fc-card", has_text="stands without basis images").first.click()
+    words = page.locator("[data-testid=receipt-words]")
+    words.wait_for(timeout=30_000)
+    assert words.inner_text().startswith("The basis images do not decide here: the change would")
+    assert words.locator("b").count() == 1
 
 
 def test_filters_change_the_address_and_reopen_equal(open_view: Open):

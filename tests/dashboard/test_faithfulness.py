@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from dashboard.figures import faithfulness as figures
 from dashboard.frames import faithfulness as frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames.flips import FlipQuery, flips_page
-from dashboard.frames.receipt_words import sentences
-from selfml.deletion import ALL, COLUMNS
+from dashboard.frames.receipt_words import MARKS, sentences
+from selfml.faithfulness import ALL, COLUMNS
+from selfml.reasons import REASONS
 from selfml.receipts import receipt
 from selfml.run import Run
 from tests.dashboard.conftest import text_of
@@ -125,38 +127,118 @@ def test_the_download_says_what_each_row_is(run: Run, rows: pd.DataFrame):
 # --- what is not the reason is marked ------------------------------------------------------
 
 
-def test_cards_mark_what_the_basis_images_would_not_do(run: Run):
+def test_cards_say_it_before_anything_else(run: Run):
+    """Every kind of reason, by the stored numbers; nothing where the basis images are why."""
     page = flips_page(run, FlipQuery(), 1, 10_000)
+    assert set(page["reason"]) == {"basis", "other", "contradicted"}
     for row in page.itertuples():
         html = flip_cards._card(row, "u", "h")
-        assert ("alone they disagree" in html) == (not row.strict_agrees)
-    split = page[~page["strict_agrees"]].iloc[:1].assign(strict_score=lambda t: -t["strict_score"])
-    assert "the classifier disagrees" in flip_cards._card(next(split.itertuples()), "u", "h")
+        assert (row.reason == "contradicted") == (not row.strict_agrees)
+        assert html.count("fc-mark") == (row.reason != "basis")
+        if row.reason != "basis":
+            mark = {"other": "stands without", "contradicted": "basis images disagree"}[row.reason]
+            assert html.index(mark) < html.index("fc-row") < html.index("fc-bar")
+    row = next(page.iloc[:1].assign(reason="other_disputed").itertuples())
+    html = flip_cards._card(row, "u", "h")
+    assert html.index("stands without") < html.index("the classifier disagrees")
+    assert set(MARKS) == set(REASONS)
 
 
 def test_labels_of_an_image_mark_it_too(run: Run):
-    flips = run.table("flips")
-    i = int(flips[~flips["strict_agrees"]]["image_index"].iloc[0])
-    labels = receipts.image_labels(run, i)
-    image = pd.Series({"image_index": i, "image_id": "a", "category": "b", "split": "c"})
-    html = receipt_html.image_labels(image, labels, "u", ["h"] * len(labels))
-    own = flips[flips["image_index"] == i]
-    assert html.count("basis images disagree") == (~own["strict_agrees"]).sum() > 0
-    assert html.count(">changed<") == len(own)
+    flips = flips_page(run, FlipQuery(), 1, 10_000)
+    for i in flips["image_index"].unique()[:12]:
+        labels = receipts.image_labels(run, i)
+        own = flips[flips["image_index"] == i].set_index("attribute_index")["reason"]
+        made = labels[labels["flipped"]].set_index("attribute_index")["reason"]
+        assert made.to_dict() == own.to_dict()
+        assert (labels[~labels["flipped"]]["reason"] == "").all()
+        image = pd.Series({"image_index": i, "image_id": "a", "category": "b", "split": "c"})
+        html = receipt_html.image_labels(image, labels, "u", ["h"] * len(labels))
+        assert html.count("basis images disagree") == (own == "contradicted").sum()
+        assert html.count("stands without basis images") == (own == "other").sum()
+        assert html.count(">changed<") == len(own)
 
 
-def test_a_receipt_says_where_no_basis_image_is_needed(run: Run):
-    said = {True: 0, False: 0}
-    for _, flip in run.table("flips").iterrows():
+def test_receipts_say_it_first_in_words_and_chips_and_as_a_file(run: Run):
+    said = dict.fromkeys(REASONS, 0)
+    image = pd.Series({"image_id": "a.jpg", "category": "b", "split": "c"})
+    for _, flip in flips_page(run, FlipQuery(), 1, 10_000).iterrows():
         of = receipt(run, flip["image_index"], flip["attribute_index"])
         verdict = receipts.verdict(run, of, flip)
         atoms = receipts.atoms_frame(of, verdict)
-        words = sentences(of, verdict, atoms)[-1]
+        name = receipts.reason(of, verdict)
+        assert name == flip["reason"]
         bare = receipts.stands_without_any(of, verdict)
-        assert ("other evidence is the reason" in words) == (atoms["stands"].all() and bare)
-        assert not receipts.export_frame(of, atoms)["strict_agrees"].ne(of.strict_agrees).any()
-        said["other evidence is the reason" in words] += 1
-    assert all(said.values())
+        words = sentences(of, verdict, atoms)
+        html = receipt_html.head(of, verdict, words, image, "u")
+        first = words[0]
+        assert first.startswith("The basis images do not decide here: the change would") == (
+            name == "other"
+        )
+        assert first.startswith("The basis images alone are not") == (name == "contradicted")
+        assert html.count("<b>") == (name != "basis")
+        assert ("Basis images agree" in html) == (name == "basis")
+        assert any("So it is" in sentence for sentence in words) <= (name == "basis")
+        if name != "other":
+            assert ("without any of them" in words[-1] or "all of them it" in words[-1]) == bare
+        frame = receipts.export_frame(of, atoms, verdict)
+        assert set(frame["reason"]) == {REASONS[name]}
+        assert set(frame["strict_agrees"]) == {of.strict_agrees}
+        said[name] += 1
+    assert all(said[name] for name in ("basis", "other", "contradicted"))
+
+
+@pytest.mark.parametrize(
+    ("largest", "words"),
+    [
+        ("classifier", "what a classifier sees in the whole photo"),
+        ("residual", "what was learned of photo and label together"),
+        ("given", "the shop's own label"),
+        ("bias", "how common the attribute is"),
+    ],
+)
+@pytest.mark.parametrize("label", [0, 1])
+def test_what_it_rests_on_instead_is_named(run: Run, largest: str, words: str, label: int):
+    flip = flips_page(run, FlipQuery(), 1, 1).iloc[0]
+    of = receipt(run, flip["image_index"], flip["attribute_index"])
+    sign = 1 if label else -1
+    terms = dict.fromkeys(of.terms, sign * 0.1) | {largest: sign * 9.0}
+    strict = dict.fromkeys(of.strict_terms, sign * 0.1)
+    of = replace(of, given=1 - label, terms=terms, strict_terms=strict)
+    verdict = replace(receipts.verdict(run, of, flip), given=1 - label, corrected=label)
+    said = sentences(of, verdict, receipts.atoms_frame(of, verdict))
+    assert said[0] == (
+        "The basis images do not decide here: the change would stand without any of them, "
+        f"mostly on {words}."
+    )
+    assert said[1] == f"With the shop's label alone they say {'yes' if label else 'no'}, too."
+    assert sum("without any of them" in sentence for sentence in said) == 1
+
+
+def test_what_strict_evidence_decided_without_them_says_both(run: Run):
+    """The classifier disagrees, and it would stand on the shop's label alone."""
+    flip = flips_page(run, FlipQuery(), 1, 1).iloc[0]
+    of = receipt(run, flip["image_index"], flip["attribute_index"])
+    strict = dict.fromkeys(of.strict_terms, 0.1) | {"given": 9.0}
+    of = replace(of, strict_terms=strict, terms=dict.fromkeys(of.terms, -1.0))
+    verdict = replace(receipts.verdict(run, of, flip), corrected=1, mode="strict")
+    assert receipts.reason(of, verdict) == "other_disputed"
+    first = sentences(of, verdict, receipts.atoms_frame(of, verdict))[0]
+    assert first.startswith("Only the basis images and the shop's label decided here")
+    assert first.endswith("would stand without any of them, mostly on the shop's own label.")
+    chips = receipt_html.verdict_chips(of, verdict)
+    assert "Stands without basis images" in chips
+    assert "The classifier disagrees" in chips
+    assert "Basis images agree" not in chips
+
+
+def test_where_strict_evidence_decides_the_sentences_are_of_it(rows: pd.DataFrame):
+    said = frames.deletion_sentence(rows, "strict", "strict")
+    assert "flips, by strict evidence (no classifier), " in said
+    assert "flips that all evidence makes too" in frames.deletion_sentence(rows, "full", "strict")
+    for mode in ("full", "strict"):
+        rest = 100 - frames.value(rows, "deletion_reverted", mode, "coefficients", ALL)
+        assert f"{rest:.1f}\u00a0% of the flips would stand" in frames.verdict(rows, mode)
 
 
 # --- the view --------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import pytest
 
 from dashboard.frames import flips as frames
 from dashboard.frames.flips import SORTS, FlipQuery
+from selfml.flips import read_evidence_model
+from selfml.reasons import stands_without_any
 from selfml.run import Run, RunWriter
 
 KEY = ["image_index", "attribute_index"]
@@ -41,6 +43,8 @@ def expected(run: Run, flips: pd.DataFrame, query: FlipQuery) -> pd.DataFrame:
     ):
         if value is not None:
             keep &= flips[column] == value
+    if query.agreement == "bare":
+        keep &= stands_without_any(flips, read_evidence_model(run), "full")
     right = flips["truth"] == flips["corrected"]
     known = flips["truth"] >= 0
     truths = {"right": right, "wrong": known & ~right, "known": known, "unknown": ~known}
@@ -65,6 +69,8 @@ QUERIES = [
     FlipQuery(direction="all", agreement="all", truth="all"),
     FlipQuery(agreement="agree"),
     FlipQuery(agreement="disagree"),
+    FlipQuery(agreement="bare"),
+    FlipQuery(agreement="bare", direction="to_0", category="tops"),
     FlipQuery(auto=True),
     FlipQuery(auto=False),
     FlipQuery(truth="right"),
@@ -94,6 +100,7 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
         "auto": wanted["auto_accept"].sum(),
         "right": right.sum(),
         "wrong": ((wanted["truth"] >= 0) & ~right).sum(),
+        "bare": stands_without_any(wanted, read_evidence_model(run), "full").sum(),
     }
 
 
@@ -162,6 +169,7 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path, run: Run):
     writer.update(status="running")
     for name in ("images", "attributes"):
         writer.write_table(name, run.table(name))
+    writer.write_text("evidence.json", run.text("evidence.json"))
     flips = run.table("flips")
     for n, ns in ((5, 10**18), (9, 2 * 10**18)):
         writer.write_table("flips", flips.iloc[:n].assign(confidence=np.float32(n / 10)))

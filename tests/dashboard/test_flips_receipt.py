@@ -101,6 +101,7 @@ def test_the_sentence_of_a_plain_case():
             "basis_index": [3, 5, 9],
             "coefficient": [0.5, 0.42, 0.08],
             "label": [1, 1, -1],
+            "value": [1.0, 1.0, 0.3],
             "stands": [True, False, True],
         }
     )
@@ -197,8 +198,8 @@ def test_all_labels_of_an_image_flips_first(run: Run):
 
 def test_the_export_has_all_digits_and_no_formula(run: Run, flips: pd.DataFrame):
     flip = flips[flips["attribute"] == "=1+1"].iloc[0]
-    of, _, atoms = full(run, flip)
-    export = receipts.export_frame(of, atoms)
+    of, verdict, atoms = full(run, flip)
+    export = receipts.export_frame(of, atoms, verdict)
     sums = export.groupby("part")["contribution"].sum()
     assert sums["basis"] == pytest.approx(of.label_score, abs=1e-12)
     assert sums["full"] == pytest.approx(of.score, abs=1e-12)

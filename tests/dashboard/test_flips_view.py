@@ -87,7 +87,7 @@ def test_a_label_that_was_kept_can_be_asked_about(open_view: Open, run: Run):
     given, corrected = run.array("labels_given"), run.array("labels_corrected")
     kept = next(j for j in range(6) if given[0, j] == corrected[0, j] >= 0)
     text = text_of(open_view("flips", run="tiny", flip=f"0-{kept}"))
-    assert "So the label stays as it is" in text
+    assert "the label stays as it is" in text
 
 
 def test_all_labels_of_an_image(open_view: Open):

@@ -31,7 +31,6 @@ ALLOWED = {
     "intervals",
     "trust",
     "suggestions",
-    "deletion",
     "faithfulness",
     "decisions",
     "agreement",
@@ -40,6 +39,7 @@ ALLOWED = {
     "oracle",
     "derived",
     "expert_table",
+    "reasons",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))

@@ -16,12 +16,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "setting", ["train.cache_gib=3", "train.cache_gib=0", "train.finetune_layers=all"]
+    "setting",
+    ["train.cache_gib=3", "train.cache_gib=0", "train.finetune_layers=all", "head.category=true"],
 )
 def test_an_unchanged_image_stays_the_same(catalogue, tmp_path, monkeypatch, setting):
     """Features, coefficients, scores and flips are made again as they were made.
 
-    By cached maps, by pixels, and where fine-tuning has moved every layer since.
+    By cached maps, by pixels, where fine-tuning has moved every layer since, and where the
+    classifier sees the category too.
     """
     monkeypatch.setattr(
         stability, "augmentation", lambda *_, **__: keras.layers.Identity(dtype="float32")
