@@ -68,6 +68,15 @@ CSS = f"""
 """
 
 
+def spoken(text: str) -> str:
+    """Text for ``alt`` and ``aria-label``, escaped.
+
+    Browsers drop an attribute that holds what may end a script (DOMPurify, which Streamlit uses),
+    and a picture without words is nothing to a screen reader.
+    """
+    return escape(text.replace("<", "‹").replace(">", "›"))
+
+
 def chip(text: str, color: str, sign: str) -> str:
     """A word with a sign, in a coloured outline."""
     return f'<span class="rc-chip" style="--c:{color}"><i>{escape(sign)}</i>{escape(text)}</span>'
