@@ -16,9 +16,10 @@ import pandas as pd
 
 from selfml.flips import deciding_mode, read_evidence_model
 from selfml.reasons import flip_reasons, prior_term
-from selfml.run import Run
+from selfml.run import Run, damaged
 
 PAGE_SIZE = 24
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 
 #: what a reader may sort by -> (words, ascending keys before image and attribute)
 SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -154,9 +155,20 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 
 def ask(sql: str, values: list[Any]) -> pd.DataFrame:
-    """The answer to a DuckDB query; each call has its own cursor, so threads may share it."""
+    """The answer to a DuckDB query; each call has its own cursor, so threads may share it.
+
+    Raises
+    ------
+    RunError
+        When a file that it reads is missing or damaged.
+    """
     with _database().cursor() as cursor:
-        return cursor.execute(sql, values).df()
+        try:
+            return cursor.execute(sql, values).df()
+        except UNREADABLE as error:
+            files = dict.fromkeys(v for v in values if isinstance(v, str) and ".parquet" in v)
+            named = [file for file in files if file in str(error)] or list(files)
+            raise damaged(", ".join(named), error) from error
 
 
 def _order(query: FlipQuery) -> str:

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,13 @@ def _wait_until_up(url: str, server: subprocess.Popen, limit_s: float = 60) -> N
     raise TimeoutError(f"the server did not answer within {limit_s} s")
 
 
-@pytest.fixture(scope="session")
-def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def served(runs: Path, log: Path) -> Iterator[str]:
     """``streamlit run dashboard/app.py``, as a user starts it; yields its address."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     options = ["--server.port", str(port), "--server.headless", "true"]
-    environment = {**os.environ, "SELFML_RUNS": str(browser_runs)}
-    log = tmp_path_factory.mktemp("server") / "log.txt"
+    environment = {**os.environ, "SELFML_RUNS": str(runs)}
     with open(log, "wb") as sink:
         server = subprocess.Popen(
             command + options, cwd=REPOSITORY, env=environment, stdout=sink, stderr=sink
@@ -80,6 +80,13 @@ def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         finally:
             server.terminate()
             server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the server over ``browser_runs``."""
+    with served(browser_runs, tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
