@@ -180,9 +180,7 @@ def _add_hulls(figure: go.Figure, hulls: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _add_uncovered(
-    figure: go.Figure, points: pd.DataFrame, size: float, n_all: int | None
-) -> None:
+def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float, n_all: int | None) -> None:
     rows = points[points["uncovered"]]
     if rows.empty:
         return
