@@ -109,8 +109,8 @@ def measure_pages(run_folder: Path, repeats: int, only: str = "") -> pd.DataFram
     Returns
     -------
     DataFrame
-        page, pages (bool, of :class:`Visit`), first (ms, nothing kept from before), p50, p95
-        (ms, of ``repeats`` further ones), each also with ``_cpu``, of the processor.
+        page, pages (bool, of :class:`Visit`), first_ms (nothing kept from before), p50, p95
+        (ms, of ``repeats`` further ones), and ``_cpu``, of the processor.
     """
     logging.getLogger("streamlit").setLevel(logging.ERROR)
     os.environ["SELFML_RUNS"] = str(run_folder.parent)
@@ -127,5 +127,5 @@ def measure_pages(run_folder: Path, repeats: int, only: str = "") -> pd.DataFram
         ]
         p50, p95 = np.percentile(times[1:], [50, 95], axis=0)
         rows.append((visit.name, visit.pages, *times[0], p50[0], p95[0], p50[1], p95[1]))
-    columns = ["page", "pages", "first", "first_cpu", "p50", "p95", "p50_cpu", "p95_cpu"]
+    columns = ["page", "pages", "first_ms", "first_cpu", "p50", "p95", "p50_cpu", "p95_cpu"]
     return pd.DataFrame(rows, columns=columns)
