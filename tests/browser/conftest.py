@@ -64,8 +64,8 @@ def _wait_until_up(url: str, server: subprocess.Popen, limit_s: float = 60) -> N
 
 
 @contextmanager
-def served(runs: Path, log: Path) -> Iterator[str]:
-    """``streamlit run dashboard/app.py``, as a user starts it; yields its address."""
+def running_server(runs: Path, log: Path) -> Iterator[tuple[str, int]]:
+    """``streamlit run dashboard/app.py``, as a user starts it; its address and process id."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     options = ["--server.port", str(port), "--server.headless", "true"]
@@ -76,7 +76,7 @@ def served(runs: Path, log: Path) -> Iterator[str]:
         )
         try:
             _wait_until_up(f"http://127.0.0.1:{port}", server)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", server.pid
         finally:
             server.terminate()
             server.wait(timeout=20)
@@ -85,7 +85,8 @@ def served(runs: Path, log: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the server over ``browser_runs``."""
-    with served(browser_runs, tmp_path_factory.mktemp("server") / "log.txt") as url:
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with running_server(browser_runs, log) as (url, _):
         yield url
 
 

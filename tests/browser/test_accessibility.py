@@ -15,7 +15,7 @@ from dashboard.frames.audit import cells_of
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
-from tests.browser.conftest import served, settled
+from tests.browser.conftest import running_server, settled
 from tests.tiny_run import build_tiny_run
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -76,7 +76,7 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             ("bob", "accept", cells[:6]),
         ):
             store.decide(catalogue_of(run), chosen, decision, auditor=auditor, run_id="tiny")
-    with served(runs, tmp_path_factory.mktemp("server") / "log.txt") as url:
+    with running_server(runs, tmp_path_factory.mktemp("server") / "log.txt") as (url, _):
         yield url
 
 
