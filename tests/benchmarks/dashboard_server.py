@@ -2,8 +2,9 @@
 
 A time is that of one whole rerun: the script of the page with all its queries, and AppTest's own
 work of some milliseconds; not the sending. Beside it stands the time of the processor (all threads
-of the process), which says what it would be where no other programs run. Every repeat asks for something that was not asked for
-before (another page, lasso, flip), so that a cached answer is never what is measured.
+of the process), which says what it would be where no other programs run. Every repeat asks for
+something that was not asked for before (another page, lasso, flip), so that a cached answer is
+never what is measured.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def lasso(i: int) -> str:
     """The i-th lasso in a drawn map, as text of an address: a ring of 60 corners."""
     t = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     ring = np.column_stack([np.cos(t), np.sin(t)]) * (14 + 0.5 * i)
-    return polygons.as_text([ring + [i, -i]])
+    return polygons.as_text([ring + np.array([i, -i])])
 
 
 def visits(run: Run) -> list[Visit]:
