@@ -3,7 +3,8 @@
 A time is that of one whole rerun: the script of the page with all its queries, and AppTest's own
 work of some milliseconds; not the sending. Beside it stands the time of the processor (all threads
 of the process), which says what it would be where no other programs run. Every repeat asks for
-something that was not asked for before (another page, lasso, flip), so that a cached answer is never what is measured.
+something that was not asked for before (another page, lasso, flip), so that a cached answer is
+never what is measured.
 """
 
 from __future__ import annotations

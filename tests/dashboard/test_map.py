@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dashboard.figures import map as figures
 from dashboard.frames import map as frames
 from dashboard.frames import polygons
+from dashboard.frames.density import density
 from selfml.run import Run
 from tests.tiny_run import build_tiny_run
 
@@ -91,6 +92,50 @@ def test_a_sample_keeps_the_basis_and_flips_and_all_categories():
     plain = part[(part["n_flips"] == 0) & (part["image_index"] >= 5)]
     assert (plain["category"] == "rare").mean() == pytest.approx(100 / 950, abs=0.02)
     assert len(frames.sample(frame, n, keep)) == n
+
+
+def test_a_sample_is_the_same_each_time_and_has_its_size(run):
+    everything = frames.places(run, "tsne")
+    one, two = (frames.drawn(run, everything, 30) for _ in range(2))
+    pd.testing.assert_frame_equal(one, two)
+    assert len(one) == 30
+    assert set(run.table("basis")["image_index"]) <= set(one["image_index"])
+    rest = everything[~everything["image_index"].isin(one["image_index"])]
+    assert (one["n_flips"] > 0).sum() >= (rest["n_flips"] > 0).sum()
+
+
+def test_more_flips_than_fit_are_drawn_in_shares_of_their_categories():
+    n = 3000
+    category = np.where(np.arange(n) % 3 == 0, "rare", "common")
+    columns = {"image_index": np.arange(n), "x": np.zeros(n), "category": category}
+    frame = pd.DataFrame({**columns, "n_flips": np.ones(n, int)})
+    part = frames.sample(frame, 900, np.arange(n) < 10)
+    assert len(part) == 900
+    assert set(range(10)) <= set(part["image_index"])
+    assert (part["category"] == "rare").mean() == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_lasso_holds_all_images_though_only_some_are_drawn(run):
+    everything = frames.places(run, "tsne")
+    some = frames.drawn(run, everything, 20)
+    middle = everything[["x", "y"]].median().to_numpy()
+    triangle = middle + np.array([[-40.0, -30], [45, -25], [0, 40]])
+    chosen = frames.selected(everything, [triangle])
+    inside = [
+        i
+        for i, x, y in everything[["image_index", "x", "y"]].itertuples(index=False)
+        if _inside_by_angles(x, y, triangle)
+    ]
+    assert sorted(chosen) == inside
+    assert len(inside) > len(set(inside) & set(some["image_index"])) > 0
+
+
+def test_rows_of_images_come_in_the_order_asked_for(points):
+    chosen = frames.most_flips(points)
+    rows = frames.rows_of(points, chosen)
+    assert rows["image_index"].tolist() == chosen.tolist()
+    expected = points.sort_values(["n_flips", "image_index"], ascending=[False, True])
+    assert chosen.tolist() == expected["image_index"].tolist()
 
 
 def test_colours_count_every_point_once(run, points):
@@ -206,6 +251,23 @@ def test_the_figure_is_the_same_bytes_each_time(run, points):
 def test_no_rows_no_error(run, points, color):
     figure = _scatter(run, points.iloc[:0], color)
     assert "No images" in figure.layout.annotations[0].text
+
+
+def test_a_sample_has_all_images_beneath_it(run, points):
+    values, names = frames.colour(run, points, "category")
+    basis = frames.basis_points(run, "tsne")
+    beneath = density(points["x"], points["y"], 8)
+    figure, again = (
+        figures.scatter(
+            points.assign(uncovered=points["image_index"] < 2), values, names, basis, {},
+            map_name="t-SNE", value_title="Category", beneath=beneath, n_uncovered=1234,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    assert figure.layout.images[0].x == points["x"].min()
+    assert plotly.io.to_json(figure) == plotly.io.to_json(again)
+    assert [t.name for t in figure.data if "covered" in t.name] == ["Not covered (1,234)"]
+    assert not _scatter(run, points, "category").layout.images
 
 
 def test_a_selection_is_drawn_into_a_copy(run, points):
