@@ -149,11 +149,16 @@ def _chosen(run: Run, points: pd.DataFrame, selection: Selection) -> None:
         _heading(f"{len(chosen):,} images not covered", hint, clear=False)
     else:
         order = points.sort_values(["n_flips", "image_index"], ascending=[False, True])
-        chosen = order["image_index"].to_numpy()[:PAGE_SIZE]
+        chosen = order["image_index"].to_numpy()
         hint = "Draw around points in the map to see those images here instead."
         _heading("Images with the most flips", hint, clear=False)
     if len(chosen):
-        _grid(run, points, chosen)
+        narrowed = shapes or len(chosen) == 1 or selection.coverage == "uncovered"
+        _grid(run, points, chosen if narrowed else chosen[:PAGE_SIZE])
+        rows = points.set_index("image_index").loc[chosen].reset_index()
+        names = load.table(run, "images", ["image_id"])["image_id"].to_numpy()
+        rows.insert(1, "image_id", names[rows["image_index"]])
+        components.download_csv(rows, "map-images")
 
 
 def _about(run: Run, points: pd.DataFrame, kind: str, category: str, by_category: bool) -> None:

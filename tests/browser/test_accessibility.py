@@ -7,7 +7,6 @@ reason; everything else that axe calls serious or critical fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +44,7 @@ VIEWS = (
     "attributes?part=compare&other=other",
     "attributes?attribute=1",
     "flips",
-    "flips?direction=to_1&attribute=999&category=none",
+    "flips?direction=to_0&min_confidence=1",
     "flips?flip=0-0&without=1",
     "flips?image=0",
     "audit",
