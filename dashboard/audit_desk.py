@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -104,7 +105,7 @@ class Ahead:
         """Take an item that was decided off."""
         keep = [k != key for k in self.names()]
         self.n_left -= len(keep) - sum(keep)
-        self.flips = self.flips[keep]
+        self.flips = self.flips[np.array(keep, bool)]
 
 
 def ahead_of(desk: Desk) -> Ahead:
@@ -122,7 +123,8 @@ def _fetch(desk: Desk) -> Ahead:
     flips = frames.queue(desk.run, desk.query, skip, AHEAD)
     cells = list(zip(flips["image_id"], flips["attribute"], strict=True))
     mine = desk.store.claim(desk.catalogue, cells, desk.auditor)
-    return Ahead(desk.key, flips[[cell in mine for cell in cells]], n_left)
+    claimed = np.array([cell in mine for cell in cells], bool)  # bool also where there is none
+    return Ahead(desk.key, flips[claimed], n_left)
 
 
 def _named(desk: Desk, key: tuple[int, int]) -> pd.DataFrame:
@@ -233,7 +235,8 @@ def show_queue(desk: Desk) -> None:
     if key is not None and f"{key[0]}-{key[1]}" not in ahead.names():
         flips = _named(desk, key)
     elif key is not None:
-        flips = flips[[k == f"{key[0]}-{key[1]}" for k in ahead.names()]]
+        here = f"{key[0]}-{key[1]}"
+        flips = flips[np.array([name == here for name in ahead.names()], bool)]
     if flips.empty:
         _nothing_left(desk)
         return

@@ -113,6 +113,7 @@ def show_conflicts(desk: Desk) -> None:
     if len(agreement):
         st.subheader("How often auditors agree", anchor=False)
         st.dataframe(agreement, hide_index=True, width="content")
+        components.download_csv(agreement, "agreement")
     st.subheader(f"Conflicts: {len(rows):,}", anchor=False)
     if rows.empty:
         components.empty_state(
@@ -123,6 +124,7 @@ def show_conflicts(desk: Desk) -> None:
         _conflict(desk, row)
     if len(rows) > CONFLICTS:
         st.caption(f"{len(rows) - CONFLICTS:,} more follow once these are settled.")
+    components.download_csv(rows, "conflicts")
 
 
 def _conflict(desk: Desk, row: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -182,6 +182,17 @@ def empty_state(title: str, what_to_do: str) -> None:
         st.markdown(what_to_do, text_alignment="center")
 
 
+_NOT_FINISHED = (
+    "The run was not finished: the same `selfml train` command with `--resume` goes on from the "
+    "last saved step."
+)
+_WHY_MISSING = {
+    "running": "The run is still training.",
+    "complete": "Training has finished, but files of the run are missing: copy it again from "
+    "where it was trained, or train it again.",
+}
+
+
 def run_or_stop(*needs: str) -> Run:
     """The run of the address, with these tables or arrays; else say what to do and stop."""
     try:
@@ -198,9 +209,7 @@ def run_or_stop(*needs: str) -> Run:
         st.stop()
     missing = [name for name in needs if not run.has(name)]
     if missing:
-        why = "The run is still training." if run.info.get("status") == "running" else (
-            "The run was not finished; train it again with `selfml train`."
-        )  # fmt: skip
+        why = _WHY_MISSING.get(str(run.info.get("status")), _NOT_FINISHED)
         empty_state("Nothing to show yet", f"{why} This view needs: {', '.join(missing)}.")
         st.page_link(
             "views/overview.py", label="See how it is going", query_params=state.query_for()
@@ -229,11 +238,19 @@ def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**guarded).rename(columns=renamed)
 
 
-def download_csv(frame: pd.DataFrame, name: str) -> None:
-    """A button that saves the frame as ``name.csv`` (UTF-8, opens in spreadsheets)."""
+def download_csv(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> None:
+    """A button that saves the frame as ``name.csv`` (UTF-8, opens in spreadsheets).
+
+    A function is called when the button is pressed.
+    """
+
+    def rows() -> bytes:
+        table = frame() if callable(frame) else frame
+        return safe_for_spreadsheets(table).to_csv(index=False).encode("utf-8-sig")
+
     st.download_button(
         "Download as CSV",
-        lambda: safe_for_spreadsheets(frame).to_csv(index=False).encode("utf-8-sig"),
+        rows,
         file_name=f"{name}.csv",
         mime="text/csv",
         icon=":material/download:",

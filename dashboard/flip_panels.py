@@ -16,6 +16,7 @@ from dashboard.frames.receipt_words import sentences
 from dashboard.state import Selection
 from selfml.receipts import Receipt, receipt
 from selfml.run import Run
+from selfml.run_format import SPLITS
 
 FILTERS = (
     "attribute", "category", "split", "direction", "agreement", "auto", "truth",
@@ -31,12 +32,13 @@ def filters(selection: Selection) -> dict[str, object]:
 
 
 def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
-    """The query of an address; an attribute that does not exist counts as all."""
+    """The query of an address; an attribute, category or part that does not exist counts as all."""
+    categories = load.frame(run, frames.categories)
     known = selection.attribute is not None and selection.attribute < len(run.attributes)
     return frames.FlipQuery(
         attribute=selection.attribute if known else None,
-        category=selection.category or None,
-        split=selection.split or None,
+        category=selection.category if selection.category in categories else None,
+        split=selection.split if selection.split in SPLITS else None,
         direction=selection.direction,
         agreement=selection.agreement,
         auto=True if selection.auto else None,

@@ -147,6 +147,7 @@ def show_effect(run: Run, rows: Rows, *, short: bool = False) -> None:
         _examples(run, of)
         with st.expander(f"By attribute ({len(of.by_attribute)})"):
             st.html(oracle_html.by_attribute(of.by_attribute))
+            components.download_csv(of.by_attribute, "effect-of-labels")
 
 
 def _examples(run: Run, of: frames.Preview) -> None:

@@ -172,7 +172,7 @@ def prevalence(counts: pd.DataFrame) -> go.Figure:
     counts : DataFrame
         Of ``frames.attributes.label_counts``.
     """
-    figure = by_attribute(counts, "Images that have it (% of the known labels)")
+    figure = by_attribute(counts, "Images that have it (% of known labels)")
     if counts.empty:
         return figure
     at = rows(counts)

@@ -48,7 +48,8 @@ def choose(run: Run) -> None:
             "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0],
             **state.bind("sort", frames.SORTS),
         )  # fmt: skip
-    chosen = [names.get(now.attribute, ""), now.category, ORDERED.get(now.direction, "")]
+    category = now.category if now.category in categories else ""
+    chosen = [names.get(now.attribute, ""), category, ORDERED.get(now.direction, "")]
     if now.min_confidence:
         chosen.append(f"confidence at least {now.min_confidence:g}")
     row.caption(" · ".join(text for text in chosen if text) or "All flips of the run")

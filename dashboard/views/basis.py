@@ -43,7 +43,8 @@ def show_atoms(run: Run) -> None:
     leaning = {} if flips is None else dict(flips.itertuples(index=False))
     captions = [
         f"{a.usage:,} images, {100 * a.share:.1f} %\n{leaning.get(a.basis_index, 0):,} flips\n"
-        f"{a.n_yes} labels, {'nearest' if a.label_source == 'nearest_clean' else 'checked'}"
+        f"{a.n_yes} label{'' if a.n_yes == 1 else 's'}, "
+        f"{'nearest' if a.label_source == 'nearest_clean' else 'checked'}"
         for a in page.itertuples()
     ]
     hrefs = [state.link("basis", basis=int(k)) for k in page["basis_index"]]

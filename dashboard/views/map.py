@@ -149,11 +149,21 @@ def _chosen(run: Run, places: pd.DataFrame, selection: Selection) -> None:
         hint = "Farthest from the basis first. Draw around points to see only those."
         _heading(f"{len(chosen):,} images not covered", hint, clear=False)
     else:
-        chosen = frames.most_flips(places)[:PAGE_SIZE]
+        chosen = frames.most_flips(places)
         hint = "Draw around points in the map to see those images here instead."
         _heading("Images with the most flips", hint, clear=False)
     if len(chosen):
-        _grid(run, places, chosen)
+        narrowed = shapes or len(chosen) == 1 or selection.coverage == "uncovered"
+        _grid(run, places, chosen if narrowed else chosen[:PAGE_SIZE])
+        components.download_csv(lambda: _table(run, places, chosen), "map-images")
+
+
+def _table(run: Run, places: pd.DataFrame, chosen: np.ndarray) -> pd.DataFrame:
+    """The rows of images, with their names."""
+    rows = frames.rows_of(places, chosen).reset_index(drop=True)
+    names = load.table(run, "images", ["image_id"])["image_id"].to_numpy()
+    rows.insert(1, "image_id", names[rows["image_index"]])
+    return rows
 
 
 def _share_inside(run: Run, kind: str, category: str, by_category: bool) -> float:

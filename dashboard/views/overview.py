@@ -212,6 +212,7 @@ def _noise(noise: pd.DataFrame) -> None:
         sizes = noise.drop_duplicates("set")
         listed = ", ".join(f"{r.n_images:,} {r.set.lower()}" for r in sizes.itertuples())
         st.caption(f"Measured where somebody verified the labels: {listed}.")
+        components.download_csv(noise, "noise")
 
 
 def _measures(metrics: pd.DataFrame) -> None:
@@ -241,7 +242,9 @@ def _all_runs() -> None:
             for r in runs
         ]
         names = ["Run", "Status", "Started", "Images", "Problem"]
-        st.dataframe(pd.DataFrame(rows, columns=names), hide_index=True, key="runs")
+        table = pd.DataFrame(rows, columns=names)
+        st.dataframe(table, hide_index=True, key="runs")
+        components.download_csv(table, "runs")
 
 
 def show() -> None:

@@ -44,7 +44,7 @@ VIEWS = (
     "attributes?part=compare&other=other",
     "attributes?attribute=1",
     "flips",
-    "flips?direction=to_1&attribute=999&category=none",
+    "flips?direction=to_0&min_confidence=1",
     "flips?flip=0-0&without=1",
     "flips?image=0",
     "audit",

@@ -20,7 +20,7 @@ def test_every_part_draws_its_figure_and_has_an_address(open_view: Open):
     parts = {
         "flips": "Flips (left: taken off, right: added)",
         "right": "Share (%)",
-        "prevalence": "Images that have it (% of the known labels)",
+        "prevalence": "Images that have it (% of known labels)",
         "category": "Category",
     }
     names = ("Flips", "How right", "How frequent", "By category")
