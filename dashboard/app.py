@@ -1,7 +1,7 @@
 """The dashboard: ``streamlit run dashboard/app.py``.
 
-Streamlit reads this file twice. The server imports it and finds ``app``, which adds the route of
-the thumbnails to Streamlit's own; each rerun then executes it as the main script, the frame
+Streamlit reads this file twice. The server imports it and finds ``app``, which adds the routes of
+images to Streamlit's own; each rerun then executes it as the main script, the frame
 around the view that is open.
 """
 
@@ -20,6 +20,7 @@ PAGES = (
     ("views/basis.py", "Basis", ":material/apps:"),
     ("views/attributes.py", "Attributes", ":material/label:"),
     ("views/flips.py", "Flips", ":material/swap_horiz:"),
+    ("views/audit.py", "Audit", ":material/fact_check:"),
 )
 STATUS = {"complete": "", "running": " · training", "failed": " · failed", "": " · unknown"}
 
@@ -67,4 +68,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
-    app = st.App(__file__, routes=[media.route()])
+    app = st.App(__file__, routes=media.routes())

@@ -7,7 +7,16 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, receipt_html, state, what_if_html, what_if_panels
+from dashboard import (
+    components,
+    load,
+    media,
+    oracle_panels,
+    receipt_html,
+    state,
+    what_if_html,
+    what_if_panels,
+)
 from dashboard.frames import basis as frames
 from selfml.run import Run
 
@@ -35,6 +44,10 @@ def show_atom(run: Run, basis_index: int) -> None:
     labels = load.frame(run, frames.labels_of, basis_index)
     url = media.image_url(run, int(atom["image_index"]))
     st.html(receipt_html.CSS + _head(atom, labels, url))
+    st.button(
+        "Label this basis image", icon=":material/edit:", key="basis_label",
+        on_click=state.update, kwargs={"part": oracle_panels.PART},
+    )  # fmt: skip
     _leaning(run, atom)
     if run.has("flips", "terms_classifier", "terms_residual", "labels_given"):
         _blast_radius(run, basis_index)

@@ -13,10 +13,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.frames import what_if
-from dashboard.settings import DEMO_NAME, run_folders
+from dashboard.draft import Rows
+from dashboard.frames import oracle, what_if
+from dashboard.settings import DEMO_NAME, run_folders, settings
 from dashboard.state import Selection
 from selfml.counterfactual import Counterfactuals, read_counterfactuals
+from selfml.decisions import Store
 from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
 from selfml.suggestions import RESULTS
@@ -167,6 +169,24 @@ def blast_radius(run: Run, basis_index: int) -> what_if.BlastRadius:
     return frame(run, _blast_radius, basis_index)
 
 
+def _label_order(run: Run) -> pd.DataFrame:
+    return oracle.order(run, counterfactuals(run))
+
+
+def label_order(run: Run) -> pd.DataFrame:
+    """The basis images in use, those to label first, worked out once."""
+    return frame(run, _label_order)
+
+
+def _preview(run: Run, rows: tuple[tuple[int, tuple[int, ...]], ...]) -> oracle.Preview:
+    return oracle.preview(run, counterfactuals(run), dict(rows))
+
+
+def preview(run: Run, rows: Rows) -> oracle.Preview:
+    """What labelling basis images would change, worked out once for the same labels."""
+    return frame(run, _preview, tuple(rows.items()))
+
+
 @st.cache_data(show_spinner=False)
 def simulation() -> pd.DataFrame:
     """What each way of choosing images to verify was worth, as the benchmark's results say it.
@@ -174,3 +194,19 @@ def simulation() -> pd.DataFrame:
     Without the file there are no rows.
     """
     return read_simulation(RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "")
+
+
+@st.cache_resource(show_spinner=False)
+def _store(url: str) -> Store:
+    return Store(url)
+
+
+def store() -> Store:
+    """The audit store of ``DATABASE_URL``, opened once; one that fails to open is tried again.
+
+    Raises
+    ------
+    StoreError, ValueError
+        In one line.
+    """
+    return _store(settings().database_url)

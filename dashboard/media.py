@@ -1,4 +1,4 @@
-"""Thumbnails by signed, expiring addresses.
+"""Thumbnails and photos by signed, expiring addresses.
 
 Streamlit's own media files are public; a catalogue is not. An address carries a run's name and
 an image_index, signed; the server looks the name up among its runs, so no path ever comes from
@@ -8,6 +8,7 @@ outside. A wrong, foreign or expired signature is answered with 403.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,9 +20,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from dashboard.settings import run_folders, settings
+from selfml.data.decoding import encode_thumbnail
+from selfml.data.messages import UnreadableImage
+from selfml.data.storage import read_image_file
 from selfml.run import Run, RunError
 
 ROUTE = "thumbnails"
+PHOTOS = "photos"
+PHOTO_PX = 1600  # longer side; more than a screen shows of one item
 STEP_S = 3600  # signatures change once an hour, so that browsers can keep what they have
 
 
@@ -30,9 +36,9 @@ class _HourlySigner(TimestampSigner):
         return int(time.time()) // STEP_S * STEP_S
 
 
-def _serializer() -> URLSafeTimedSerializer:
+def _serializer(kind: str = "thumbnail") -> URLSafeTimedSerializer:
     key = settings().secret_key
-    return URLSafeTimedSerializer(key, salt="selfml.thumbnail", signer=_HourlySigner)
+    return URLSafeTimedSerializer(key, salt=f"selfml.{kind}", signer=_HourlySigner)
 
 
 def base_path() -> str:
@@ -79,15 +85,19 @@ def _thumbnail(name: str, image_index: int) -> bytes | None:
 
 def serve(request: Request) -> Response:
     """Answer one address: 200 with WebP, 403 for a bad signature, 404 where there is no image."""
+    return _answer(request, "thumbnail", _thumbnail)
+
+
+def _answer(request: Request, kind: str, read: Callable[[str, int], bytes | None]) -> Response:
     headers = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
     max_age_s = settings().image_hours * 3600 + STEP_S
     try:
-        payload = _serializer().loads(request.path_params["token"], max_age=max_age_s)
+        payload = _serializer(kind).loads(request.path_params["token"], max_age=max_age_s)
         name, image_index = str(payload[0]), int(payload[1])
     except (BadData, TypeError, ValueError, IndexError, KeyError):
         return PlainTextResponse("This image address is not valid", 403, headers=headers)
     try:
-        data = _thumbnail(name, image_index)
+        data = read(name, image_index)
     except (OSError, RunError):
         data = None
     if not data:
@@ -99,3 +109,36 @@ def serve(request: Request) -> Response:
 def route() -> Route:
     """The route to mount beside Streamlit's own."""
     return Route(f"{base_path()}/{ROUTE}/{{token:path}}", serve, methods=["GET"])
+
+
+def photo_url(run: Run, image_index: int) -> str:
+    """Address of an image as large as it is in the dataset's folder, at most ``PHOTO_PX``."""
+    token = _serializer("photo").dumps([run_name(run), int(image_index)])
+    return f"{base_path()}/{PHOTOS}/{token}"
+
+
+def _photo(name: str, image_index: int) -> bytes | None:
+    """Decoded and written anew, so that nothing but pixels of the file leaves the server."""
+    path = run_folders().get(name)
+    if path is None:
+        return None
+    run = Run(path)
+    names = run.table("images", ["image_id"])["image_id"]
+    if not 0 <= image_index < len(names):
+        return None
+    root = Path(str(run.info.get("dataset", {}).get("path", ""))).resolve()
+    try:
+        return encode_thumbnail(read_image_file(root, names[image_index]), PHOTO_PX, 88)
+    except UnreadableImage:  # the dataset has moved, or keeps its images in a Parquet file
+        return _thumbnail(name, image_index)
+
+
+def serve_photo(request: Request) -> Response:
+    """As `serve`, for photos."""
+    return _answer(request, "photo", _photo)
+
+
+def routes() -> list[Route]:
+    """The routes to mount beside Streamlit's own."""
+    photos = Route(f"{base_path()}/{PHOTOS}/{{token:path}}", serve_photo, methods=["GET"])
+    return [route(), photos]

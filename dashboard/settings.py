@@ -7,7 +7,10 @@ SELFML_RUNS          Folder whose sub-folders are runs                     ``./r
 SELFML_DEMO_RUN      The run shown when there is none of one's own         ``assets/demo-run``
 SELFML_SECRET_KEY    Signs thumbnail addresses; set it where several       random, one a
                      processes serve one site                              process
-SELFML_IMAGE_HOURS   How long a thumbnail address stays valid, in hours    12
+SELFML_IMAGE_HOURS   How long an image's address stays valid, in hours     12
+DATABASE_URL         Where decisions are kept: ``sqlite:///file.db``, or   ``decisions.db`` in
+                     ``postgresql://user:password@host/name``              the folder of runs
+SELFML_AUDITOR       Who decides, while there is no sign-in                ``local``
 PORT                 Port to listen on (read by the Procfile only)         8501
 ===================  ====================================================  ==================
 """
@@ -31,6 +34,8 @@ class Settings:
     demo_run: Path
     secret_key: str
     image_hours: float
+    database_url: str
+    auditor: str
 
 
 def settings() -> Settings:
@@ -49,11 +54,14 @@ def settings() -> Settings:
         image_hours = 0.0
     if not image_hours > 0:
         raise ValueError(f"SELFML_IMAGE_HOURS: must be a number above 0, got {hours!r}")
+    runs_folder = Path(os.environ.get("SELFML_RUNS") or "runs")
     return Settings(
-        runs_folder=Path(os.environ.get("SELFML_RUNS") or "runs"),
+        runs_folder=runs_folder,
         demo_run=Path(os.environ.get("SELFML_DEMO_RUN") or default_demo),
         secret_key=os.environ.get("SELFML_SECRET_KEY") or _process_key(),
         image_hours=image_hours,
+        database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{runs_folder / 'decisions.db'}",
+        auditor=(os.environ.get("SELFML_AUDITOR") or "").strip() or "local",
     )
 
 
@@ -65,11 +73,14 @@ def _process_key() -> str:
 def run_folders() -> dict[str, Path]:
     """Every folder with a ``run.json``, by the name used in addresses (the folder's own).
 
-    The demo run is called ``demo`` and comes last; a run of one's own by that name wins.
+    The demo run is called ``demo`` and comes last; a run of one's own by that name wins. Folders
+    that begin with a dot are runs still being written.
     """
     now = settings()
     folders = sorted(now.runs_folder.iterdir()) if now.runs_folder.is_dir() else []
-    found = {f.name: f for f in folders if (f / "run.json").is_file()}
+    found = {
+        f.name: f for f in folders if (f / "run.json").is_file() and not f.name.startswith(".")
+    }
     if (now.demo_run / "run.json").is_file():
         found.setdefault(DEMO_NAME, now.demo_run)
     return found

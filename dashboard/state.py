@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-VIEWS = ("overview", "map", "basis", "attributes", "flips")
+VIEWS = ("overview", "map", "basis", "attributes", "flips", "audit")
 CHOICES: dict[str, tuple[str, ...]] = {
     "map": ("tsne", "umap"),
     "baseline": ("baseline_1", "baseline_0"),
@@ -66,6 +66,9 @@ class Selection:
     relabel : str
         What if: labels of basis images that are changed, in ``LABELS``:
         ``<basis_index>-<attribute_index>-yes,...``; empty: none.
+    draft : str
+        Labels of basis images that are given and not saved (``dashboard.draft``); empty: none. It
+        goes along to every view of the run.
     other : str
         Folder name of a second run to compare with; empty: none.
     baseline : str
@@ -99,6 +102,7 @@ class Selection:
     needed: bool = False
     without: str = ""
     relabel: str = ""
+    draft: str = ""
     other: str = ""
     baseline: str = "baseline_1"
     measure: str = ""
@@ -137,7 +141,7 @@ class Selection:
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
-_KEEPS_PAGE = {"page", "image", "flip", "basis", "without", "relabel", "by"}
+_KEEPS_PAGE = {"page", "image", "flip", "basis", "without", "relabel", "draft", "by"}
 
 
 def _as_text(value: Any) -> str:
@@ -211,7 +215,8 @@ def update(**changes: Any) -> None:
 
 def query_for(**changes: Any) -> dict[str, str]:
     """The address fields of another view of the same run; other fields start anew."""
-    return replace(Selection(run=read().run), **changes).query()
+    now = read()
+    return replace(Selection(run=now.run, draft=now.draft), **changes).query()
 
 
 def link(view: str, **changes: Any) -> str:

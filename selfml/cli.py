@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from selfml.decisions import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -131,11 +134,13 @@ def evaluate(run: RunFolder) -> None:
     from selfml.coverage import measure_coverage
     from selfml.evaluate import evaluate as measure
     from selfml.evaluate import store
-    from selfml.faithfulness_measures import measure_faithfulness
+    from selfml.faithfulness import faithfulness
     from selfml.run import Run
 
     opened = Run(run)
-    store(opened, *measure(opened), measure_coverage(opened), measure_faithfulness(opened))
+    measured = measure(opened)
+    tables = {"coverage": measure_coverage(opened), "faithfulness": faithfulness(opened)}
+    store(opened, *measured, **tables)
     _show_tables(run)
 
 
@@ -195,6 +200,12 @@ def export(
     auto_only: Annotated[
         bool, typer.Option(help="Only flips that may be accepted without a look.")
     ] = False,
+    decisions: Annotated[
+        str, typer.Option(help="Only flips accepted in this store: a file or postgresql://...")
+    ] = "",
+    with_auto: Annotated[
+        bool, typer.Option(help="With --decisions: undecided flips that need no look, too.")
+    ] = False,
 ) -> None:
     """Write corrected labels in the input's format, and each flip with its evidence."""
     from selfml.export import export as write
@@ -202,7 +213,10 @@ def export(
 
     limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
     opened = Run(run)
-    done = write(opened, out, data=data, **limits)
+    if with_auto and not decisions:
+        raise ValueError("--with-auto: goes with --decisions; without it see --auto-only")
+    with _decisions(decisions) as store:
+        done = write(opened, out, data=data, store=store, with_auto=with_auto, **limits)
     print(
         f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
         f"{done.flips_file}: {done.n_flips} flips with their evidence"
@@ -211,6 +225,47 @@ def export(
         print("No flip may be accepted without a look; `selfml evaluate` says why.")
     if not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
+
+
+@app.command("label-basis")
+def label_basis(
+    run: RunFolder,
+    labels: Annotated[
+        Path, typer.Option(help="CSV: basis_index or image_id, then 1, 0 or blank an attribute.")
+    ],
+    out: Annotated[Path, typer.Option(help="The new run directory.")],
+    who: Annotated[str, typer.Option(help="Who labelled; kept with the labels.")] = "",
+) -> None:
+    """Give basis images the labels of a person, and write the run that follows, untrained."""
+    from selfml.derived import write_relabelled
+    from selfml.expert_table import read_expert_labels
+    from selfml.run import Run
+
+    opened = Run(run)
+    expert = read_expert_labels(labels, opened)
+    done = write_relabelled(opened, expert, out, who=who or os.environ.get("USER", "unknown"))
+    print(
+        f"{done.path}: {done.n_basis_images} basis images labelled, {done.n_labels} of their labels"
+        f" changed; {done.n_changed} labels of images come out otherwise ({done.n_new} new flips, "
+        f"{done.n_gone} gone). {run} is as it was."
+    )
+    print("In the new run no flip is accepted without a look: what was proven was of the old one.")
+
+
+@contextmanager
+def _decisions(url: str) -> Iterator[Store | None]:
+    """The store that is named; a file must be there, for a new one would have no decisions."""
+    if not url:
+        yield None
+        return
+    from selfml.decision_tables import database_url
+    from selfml.decisions import Store
+
+    address = database_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        raise ValueError(f"--decisions: there is no file {address.database}")
+    with Store(url) as store:
+        yield store
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def select_flips(
     """
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence: must be within 0..1, got {min_confidence}")
-    keep = flips["confidence"] >= min_confidence
+    keep = ~(flips["confidence"] < min_confidence)  # without one: a person accepted it
     if agreed_only:
         keep &= flips["strict_agrees"]
     if auto_only:

@@ -16,6 +16,7 @@ from selfml.attribute_metrics import attribute_table, gain_table
 from selfml.explanation_metrics import (
     EXPLANATION_METRICS,
     FLIP_METRICS,
+    atoms_used,
     explanation_metrics,
     flip_metrics,
     flips_by_attribute,
@@ -79,7 +80,8 @@ def evaluate(run: Run) -> Tables:
         *_classification(run, test),
         *_flips(run, test, ""),
         *_flips(run, noisy, "_noisy"),
-        *_explanations(run, noisy),
+        *_explanations(run),
+        *_variance(run, noisy),
         *_counts(run, split, noisy),
     ]
     reliability, realised, trust = trust_measures(run)
@@ -87,6 +89,47 @@ def evaluate(run: Run) -> Tables:
     frame = pd.concat([frame, trust], ignore_index=True)
     metrics = frame[frame["value"].notna()].reset_index(drop=True)
     return metrics, _by_attribute(run, test), reliability, realised
+
+
+def remeasure(run: Run, metrics: pd.DataFrame, attribute_metrics: pd.DataFrame) -> Tables:
+    """Measure again what rests on the labels of the basis, and keep the rest as it was.
+
+    For a run whose basis images were labelled after training (`selfml.derived`): equal to
+    :func:`evaluate`, without measuring again what the classifier predicts and what variance is
+    explained.
+
+    Parameters
+    ----------
+    metrics, attribute_metrics : DataFrame
+        Of the run before.
+    """
+    split = run.table("images", ["split"])["split"].to_numpy()
+    test, noisy = split == "clean_test", np.char.startswith(split.astype(str), "noisy")
+    rows = [
+        *_flips(run, test, ""),
+        *_flips(run, noisy, "_noisy"),
+        *_explanations(run),
+        *_counts(run, split, noisy),
+    ]
+    reliability, realised, trust = trust_measures(run)
+    again = pd.concat(
+        [pd.DataFrame(rows, columns=["method", "metric", "value", "definition"]), trust],
+        ignore_index=True,
+    )
+    counted = pd.concat(_counted(run, test), ignore_index=True)
+    own = attribute_metrics["metric"].str.startswith("flips_to_")
+    by_attribute = pd.concat([attribute_metrics[~own], counted], ignore_index=True)
+    return _replaced(metrics, again), by_attribute, reliability, realised
+
+
+def _replaced(metrics: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
+    """``metrics`` with the values of ``again``; what can no longer be measured is left out."""
+    key = ["method", "metric"]
+    values = again.set_index(key)[["value", "definition"]]
+    names = pd.MultiIndex.from_frame(metrics[key])
+    kept = metrics[~names.isin(values.index)]
+    both = pd.concat([kept, values.reset_index()], ignore_index=True)
+    return both[both["value"].notna()].reset_index(drop=True)
 
 
 def store(
@@ -100,8 +143,8 @@ def store(
 ) -> None:
     """Write the tables into the run; repeating it writes the same.
 
-    ``coverage`` and ``faithfulness`` are those of `selfml.coverage.measure_coverage` and
-    `selfml.faithfulness_measures.measure_faithfulness`; without them, the run keeps its own.
+    ``coverage`` is that of `selfml.coverage.measure_coverage` and ``faithfulness`` that of
+    `selfml.faithfulness.faithfulness`; without one, the run keeps its own.
     """
     writer = RunWriter(run.path)
     if coverage is not None:
@@ -140,12 +183,11 @@ def _flips(run: Run, rows: np.ndarray, suffix: str) -> Iterator[Row]:
     yield "self_ml", f"label_error_auprc{suffix}", value, EXTRA["label_error_auprc"]
 
 
-def _explanations(run: Run, noisy: np.ndarray) -> Iterator[Row]:
+def _explanations(run: Run) -> Iterator[Row]:
     basis = run.table("basis")
     categories = run.table("images", ["category"])["category"].to_numpy()
-    c = run.coefficients()
     values = explanation_metrics(
-        c,
+        run.coefficients(),
         run.array("basis_labels"),
         own_image=basis["image_index"].to_numpy(),
         basis_categories=categories[basis["image_index"].to_numpy()],
@@ -154,6 +196,10 @@ def _explanations(run: Run, noisy: np.ndarray) -> Iterator[Row]:
         if name != "reconstruction_r2":
             scale = 1.0 if name in COUNTS else 100.0
             yield "self_ml", name, scale * value, EXPLANATION_METRICS[name]
+
+
+def _variance(run: Run, noisy: np.ndarray) -> Iterator[Row]:
+    c = run.coefficients()
     step = max(1, -(-int(noisy.sum()) // PCA_IMAGES))
     rows = np.flatnonzero(noisy)[::step]
     x = np.asarray(run.array("features")[rows], np.float32)
@@ -162,7 +208,7 @@ def _explanations(run: Run, noisy: np.ndarray) -> Iterator[Row]:
         return  # every image has the same features: there is no variance to explain
     rebuilt = c[rows] @ np.asarray(run.array("basis"), np.float64)
     hull = run.table("images", ["hull_distance"])["hull_distance"].to_numpy(np.float64)[rows]
-    k = min(max(int(values["atoms_used"]) - 1, 1), *x.shape)
+    k = min(max(int(atoms_used(c).sum()) - 1, 1), *x.shape)
     yield "self_ml", "r2", 100 * (1 - float(np.square(x - rebuilt).sum()) / total), EXTRA["r2"]
     yield "self_ml", "r2_hull", 100 * (1 - float(np.square(hull).sum()) / total), EXTRA["r2_hull"]
     yield "self_ml", "r2_pca", 100 * pca_explained_variance(x, k), EXTRA["r2_pca"]
@@ -199,9 +245,13 @@ def _by_attribute(run: Run, test: np.ndarray) -> pd.DataFrame:
         )
         part = _long(gains, "self_ml", metric, 100 * gains["gain"], gains["support"])
         parts.append(part.assign(low=100 * gains["gain_low"], high=100 * gains["gain_high"]))
-    parts += list(_flip_counts(run, slice(None), "")) + list(_flip_counts(run, test, "_clean_test"))
+    parts += _counted(run, test)
     whole = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return whole[whole["value"].notna()].reset_index(drop=True)
+
+
+def _counted(run: Run, test: np.ndarray) -> list[pd.DataFrame]:
+    return [*_flip_counts(run, slice(None), ""), *_flip_counts(run, test, "_clean_test")]
 
 
 def _flip_counts(run: Run, rows: slice | np.ndarray, suffix: str) -> Iterator[pd.DataFrame]:

@@ -7,16 +7,22 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from selfml.audited import DECIDED_COLUMNS, audited_flips
 from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.tables import tidy_name
 from selfml.flips import TERMS, deciding_mode, read_evidence_model
+from selfml.oracle import expert_labels
 from selfml.reasons import REASONS, flip_reasons
-from selfml.run import Run, RunError, write_atomic
+from selfml.run import Run, RunError, catalogue_of, write_atomic
+
+if TYPE_CHECKING:
+    from selfml.decisions import Store
 
 
 @dataclass(frozen=True)
@@ -39,22 +45,28 @@ def export(
     min_confidence: float = 0.0,
     agreed_only: bool = False,
     auto_only: bool = False,
+    store: Store | None = None,
+    with_auto: bool = False,
 ) -> Exported:
     """Write ``out`` (labels) and ``<out stem>.flips.csv`` (flips with their evidence).
 
     The labels file is the dataset's own, row by row and column by column, with only the flipped
     cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
     Blank cells stay blank unless they are verified. Flips of verified labels are left out, and
-    those of cells that were changed since the run was trained.
+    those of cells that were changed since the run was trained. Labels that a person gave to a
+    basis image after training (`selfml.derived`) are verified labels of the image looked at.
 
     Parameters
     ----------
     data : path, optional
         The dataset folder, where it is not where it was when the run was trained.
+    store : Store, optional
+        Only flips that people accepted there, with who and when; ``with_auto`` adds those that
+        nobody decided and that may be accepted without a look.
 
     Raises
     ------
-    RunError, DatasetError, ValueError
+    RunError, DatasetError, StoreError, ValueError
         In one line.
     """
     out = Path(out)
@@ -63,8 +75,14 @@ def export(
     if not run.has("flips", "labels_given", "images"):
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data or run.info["dataset"]["path"])
+    every = run.table("flips")
+    if store is not None:
+        catalogue = catalogue_of(run)
+        every = audited_flips(
+            run, every, store.state(catalogue), store.of_auditors(catalogue), with_auto=with_auto
+        )
     flips = select_flips(
-        run.table("flips"),
+        every,
         min_confidence=min_confidence,
         agreed_only=agreed_only,
         auto_only=auto_only,
@@ -75,9 +93,11 @@ def export(
         if out.resolve() in [file.resolve() for file in own]:
             raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
         row_of = _rows_in(run, dataset)
-        flips = _unverified(flips, dataset.labels_verified[row_of])
+        verified = dataset.labels_verified.copy()
+        verified[row_of] = _by_experts(run, verified[row_of])
+        flips = _unverified(flips, verified[row_of])
         flips = _still_given(flips, dataset.labels_given[row_of])
-        rows, changed = _from_input(dataset, row_of, flips)
+        rows, changed = _from_input(dataset, row_of, flips, verified)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
     else:
@@ -109,7 +129,15 @@ def _verified_labels(run: Run) -> np.ndarray:
     verified = split.str.startswith("clean").to_numpy().copy()
     if run.has("calibration"):
         verified[run.table("calibration")["image_index"]] = True
-    return np.where(verified[:, None], run.array("labels_true"), -1)
+    return _by_experts(run, np.where(verified[:, None], run.array("labels_true"), -1))
+
+
+def _by_experts(run: Run, verified: np.ndarray) -> np.ndarray:
+    """(N, L) verified labels with those given after training; the latest word counts."""
+    said, verified = expert_labels(run), verified.copy()
+    known = said[said["label"] >= 0]
+    verified[known["image_index"], known["attribute_index"]] = known["label"]
+    return verified
 
 
 def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
@@ -126,11 +154,11 @@ def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
 
 
 def _from_input(
-    dataset: Dataset, row_of: np.ndarray, flips: pd.DataFrame
+    dataset: Dataset, row_of: np.ndarray, flips: pd.DataFrame, verified: np.ndarray
 ) -> tuple[list[list[str]], int]:
     moved = flips.assign(image_index=row_of[flips["image_index"].to_numpy()])
     given = dataset.labels_given
-    corrected = apply_flips(given, moved, dataset.labels_verified)
+    corrected = apply_flips(given, moved, verified)
     changed = corrected != given
     return _edit_cells(dataset, corrected, changed), int(changed.sum())
 
@@ -178,8 +206,10 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
     ``reason`` says where the basis images listed are not why (:mod:`selfml.reasons`).
     """
     terms = [f"term_{name}" for name in TERMS]
+    decided = [name for name in DECIDED_COLUMNS if name in flips]
     numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
-    yield ["file_name", "attribute", "given", "corrected", "reason", *numbers, "basis_images"]
+    first = ["file_name", "attribute", "given", "corrected", "reason"]
+    yield [*first, *numbers, "basis_images", *decided]
     ids = run.table("images", ["image_id"])["image_id"].to_numpy()
     shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
     labels, c = run.array("basis_labels"), run.coefficients()
@@ -192,11 +222,22 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
         basis = "; ".join(f"{shown[k]} c={v:.4f} {words[int(labels[k, j])]}" for k, v in atoms)
         values = [getattr(flip, name) for name in numbers]
         texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
-        made = [flip.given, flip.corrected, REASONS[name]]
-        yield [*texts, *made, *map(_number, values), neutralise(basis)]
+        who = [neutralise(_number(getattr(flip, name))) for name in decided]
+        made = [flip.given, flip.corrected, _reason(flip, name)]
+        yield [*texts, *made, *map(_number, values), neutralise(basis), *who]
+
+
+def _reason(flip: tuple, name: str) -> str:
+    if pd.isna(flip.strict_score):  # this run does not make the flip; somebody accepted it
+        return "a person's decision"
+    return REASONS[name]
 
 
 def _number(value: object) -> object:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat(timespec="seconds")
     return f"{value:.6f}" if isinstance(value, float | np.floating) else value
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -228,12 +228,21 @@ class Run:
 
 
 def list_runs(folder: str | Path) -> list[Run]:
-    """The readable runs directly in ``folder``, newest first; other folders are passed over."""
+    """The readable runs directly in ``folder``, newest first; other folders are passed over.
+
+    So are those that begin with a dot: they are still being written (`selfml.derived`).
+    """
     found = []
     for entry in Path(folder).iterdir() if Path(folder).is_dir() else ():
-        if (entry / "run.json").exists():
+        if (entry / "run.json").exists() and not entry.name.startswith("."):
             try:
                 found.append(Run(entry))
             except RunError:
                 continue
     return sorted(found, key=lambda run: run.info.get("created", ""), reverse=True)
+
+
+def catalogue_of(run: Run) -> str:
+    """The name under which decisions on a run's flips are kept: its dataset folder's."""
+    path = str(run.info.get("dataset", {}).get("path", ""))
+    return PurePath(path).name or str(run.info.get("run_id") or run.path.name)

@@ -2,6 +2,8 @@
 
 Row i is ``image_index`` i in every table and array. Axes: N images, K basis atoms, L attributes, d
 features. :mod:`selfml.run` reads and writes it; a change here is a change for every reader.
+A run whose basis images were labelled after training (:mod:`selfml.derived`) also has
+``expert_labels.csv``, and ``parent`` and ``relabelled`` in its ``run.json``.
 """
 
 from __future__ import annotations
@@ -160,9 +162,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "faithfulness": pa.schema(
         [
-            ("measure", pa.string()),  # of selfml.faithfulness.MEASURES
+            ("measure", pa.string()),  # of selfml.deletion.MEASURES
             ("evidence", pa.string()),  # full | strict, "" where it is about coefficients alone
-            ("explanation", pa.string()),  # of selfml.faithfulness.EXPLANATIONS
+            ("explanation", pa.string()),  # of selfml.deletion.EXPLANATIONS
             ("k", pa.int16()),  # images taken out or kept; -1 all of them, 0 no such number
             ("attribute_index", pa.int16()),  # -1 all
             ("value", pa.float64()),
@@ -170,9 +172,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }
+#: Faithfulness came last: `selfml evaluate RUN` adds it to a run of any version that lacks it.
 SINCE_2 = ("calibration", "trust", "reliability", "realised", "coverage", "faithfulness")
-#: A run of any version may lack these; `selfml evaluate` writes them from its other files.
-MEASURED_LATER = ("faithfulness",)
 
 # name -> (dtype, shape in the axes' letters)
 ARRAYS: dict[str, tuple[str, str]] = {

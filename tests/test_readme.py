@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from dashboard import settings
 from selfml.cli import app
 from selfml.config import load_recipe, recipe_names, with_settings
 
@@ -155,13 +156,14 @@ def test_python_version_and_extras_are_those_of_the_project():
     (version,) = re.findall(r"With Python ([\d.]+) or newer", README)
     assert PROJECT["requires-python"] == f">={version}"
     extras = set(re.findall(r"\.\[(\w+)\]", README))
-    assert extras == {"gpu", "jax", "benchmark"}
+    assert extras == {"gpu", "jax", "benchmark", "postgres"}
     assert extras <= PROJECT["optional-dependencies"].keys()
 
 
 def test_variables_of_the_environment_are_read_somewhere():
     named = set(re.findall(r"`(SELFML_[A-Z_]+)`", README))
-    assert named == {"SELFML_WEIGHTS_DIR", "SELFML_RUNS"}
+    of_dashboard = set(re.findall(r"^(SELFML_[A-Z_]+) ", settings.__doc__ or "", re.MULTILINE))
+    assert named == {"SELFML_WEIGHTS_DIR"} | of_dashboard
     files = [p for house in ("selfml", "dashboard") for p in (ROOT / house).rglob("*.py")]
     sources = [p.read_text(encoding="utf-8") for p in files]
     for name in named:

@@ -66,6 +66,8 @@ class FlipQuery:
         ``image_index``.
     keys : tuple of int, optional
         Only these flips, as ``image_index * L + attribute_index``.
+    without : tuple of int
+        None of these flips, as above.
     sort : str
         A key of ``SORTS``.
     """
@@ -81,6 +83,7 @@ class FlipQuery:
     basis: int | None = None
     image: int | None = None
     keys: tuple[int, ...] | None = None
+    without: tuple[int, ...] = ()
     sort: str = "confidence"
 
 
@@ -115,10 +118,12 @@ def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
         leaning = "SELECT image_index FROM read_parquet(?) WHERE basis_index = ?"
         path = str(run.table_path("coefficients"))
         parts.append((f"f.image_index IN ({leaning})", [path, query.basis]))
+    key = "f.image_index::BIGINT * ? + f.attribute_index"
+    listed = "(SELECT unnest(?::BIGINT[]))"
     if query.keys is not None:
-        key = "f.image_index::BIGINT * ? + f.attribute_index"
-        chosen = f"{key} IN (SELECT unnest(?::BIGINT[]))"
-        parts.append((chosen, [len(run.attributes), list(query.keys)]))
+        parts.append((f"{key} IN {listed}", [len(run.attributes), list(query.keys)]))
+    if query.without:
+        parts.append((f"{key} NOT IN {listed}", [len(run.attributes), list(query.without)]))
     for name in ("category", "split"):
         if getattr(query, name) is not None:
             parts.append((f"i.{name} = ?", [getattr(query, name)]))

@@ -3,7 +3,16 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import basis_panels, components, coverage_panels, faithfulness_panels, load, state
+from dashboard import (
+    basis_panels,
+    components,
+    coverage_panels,
+    faithfulness_panels,
+    load,
+    oracle_form,
+    oracle_panels,
+    state,
+)
 from dashboard.figures import basis as figures
 from dashboard.frames import basis as frames
 from selfml.run import Run
@@ -14,6 +23,7 @@ PARTS = {
     "labels": "Attributes it covers",
     "images": "Coverage",
     "faithfulness": "Are they the reasons?",
+    oracle_panels.PART: "Label basis images",
 }
 
 
@@ -82,11 +92,14 @@ SHOWS = {
     "labels": show_labels,
     "images": coverage_panels.show,
     "faithfulness": faithfulness_panels.show,
+    oracle_panels.PART: oracle_panels.show,
 }
 run = components.run_or_stop("basis", "images", "coefficients", "basis_labels", "attributes")
 selection = state.read()
 st.title("Basis", anchor=False)
-if selection.basis is not None:
+if selection.basis is not None and selection.part == oracle_panels.PART:
+    oracle_form.show(run, selection.basis)
+elif selection.basis is not None:
     basis_panels.show_atom(run, selection.basis)
 else:
     st.segmented_control(

@@ -31,8 +31,16 @@ ALLOWED = {
     "intervals",
     "trust",
     "suggestions",
+    "deletion",
     "faithfulness",
     "reasons",
+    "decisions",
+    "agreement",
+    "tracing",
+    "data",
+    "oracle",
+    "derived",
+    "expert_table",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))

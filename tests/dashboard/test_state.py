@@ -13,7 +13,7 @@ FULL = Selection(
     min_confidence=0.75, sort="hull", page=3, image=0, flip="12-3", basis=7, split="clean_test",
     part="flips", needed=True, without="3,12", relabel="3-0-no,7-1-unknown,7-2-yes",
     other="another run", baseline="baseline_0", measure="ap",
-    coverage="uncovered", by="attribute",
+    coverage="uncovered", by="attribute", draft="my run!3-1a",
 )  # fmt: skip
 
 

@@ -1,0 +1,333 @@
+"""The audit store: what people decided about flips, kept for good.
+
+Vocabulary: a *cell* is one attribute of one image of a catalogue. A *decision* (accept, reject,
+unsure) on the flip of a cell is inserted and never updated or deleted. Decisions that are made by
+one act, be it one key or "accept all of these", are one *batch*; undoing is another batch that
+names the one it takes back. What holds now is a query over these: of each auditor the latest
+decision on a cell that was not taken back, and where two auditors differ a *conflict*, until
+somebody settles it by a decision made as such.
+
+Cells are named by catalogue, image_id and attribute, not by a run's indices, so that decisions
+outlive the run whose flip was looked at. Needs SQLAlchemy only; the tables are made and kept up to
+date by Alembic (:mod:`selfml.migrations`). SQLite (write-ahead log) and PostgreSQL are tested.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from selfml.decision_queries import conflicts_of, is_taken_back, latest_of, state_of
+from selfml.decision_tables import (
+    batch_table,
+    claim_table,
+    database_url,
+    decision_table,
+    open_engine,
+)
+
+DECISIONS = ("accept", "reject", "unsure")
+STATES = ("undecided", *DECISIONS, "conflict")
+ROWS_AT_ONCE = 5_000
+CLAIM_S = 120.0  # our choice: longer than an item takes, short enough that a gone auditor frees it
+STATE_COLUMNS = ("image_id", "attribute", "given", "proposed", "state", "n_auditors", "decided_at")
+HISTORY_COLUMNS = (
+    *("decision_id", "batch_key", "run_id", "image_id", "attribute", "given", "proposed"),
+    *("decision", "kind", "auditor", "decided_at", "taken_back"),
+)
+
+
+class StoreError(OSError):
+    """The store cannot be opened, read or written; one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attribute of one image, its given label and the label that the flip proposes (0, 1)."""
+
+    image_id: str
+    attribute: str
+    given: int
+    proposed: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one act did.
+
+    Attributes
+    ----------
+    key : str
+        Of the batch; give it to `Store.undo`.
+    n_cells : int
+    n_conflicts : int
+        Cells of this batch on which somebody else decides otherwise.
+    repeated : bool
+        The key was there already: nothing was written again.
+    """
+
+    key: str
+    n_cells: int
+    n_conflicts: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What was taken back: the batch, how many cells it had, and the first of them."""
+
+    key: str
+    decision: str
+    n_cells: int
+    image_id: str
+    attribute: str
+
+
+class Store:
+    """Decisions of one database.
+
+    Parameters
+    ----------
+    url : str
+        See `database_url`. The tables are made or brought up to date when it is opened.
+
+    Raises
+    ------
+    StoreError
+        From every method: the database does not answer or refuses, in one line. Nothing of the
+        act was written then, and repeating it with the same key is safe.
+    ValueError
+        For arguments that are no decision.
+    """
+
+    def __init__(self, url: str):
+        from selfml.migrations import upgrade  # Alembic takes a while to load
+
+        self.url = database_url(url)
+        self.engine = open_engine(self.url)
+        self._writing = self.engine.execution_options(writes=True)
+        try:
+            with _one_line(self.url):
+                upgrade(self._writing)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connections back; the store opens new ones if it is used again."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
+        with (
+            _one_line(self.url),
+            (self._writing if writes else self.engine).begin() as connection,
+        ):
+            yield connection
+
+    # ------------------------------------------------------------------------------- writing
+    def decide(
+        self,
+        catalogue: str,
+        cells: Iterable[Cell],
+        decision: str,
+        *,
+        auditor: str,
+        run_id: str,
+        key: str = "",
+        settle: bool = False,
+    ) -> Written:
+        """Write one act; with a ``key`` that is there already nothing happens.
+
+        ``settle`` decides a conflict: what it says holds over what others said before.
+        """
+        cells = list(cells)
+        if decision not in DECISIONS:
+            raise ValueError(f"decision: must be one of {', '.join(DECISIONS)}, got {decision!r}")
+        if settle and decision == "unsure":
+            raise ValueError("decision: unsure settles nothing; accept or reject")
+        if not cells:
+            raise ValueError("cells: is empty; there is nothing to decide")
+        _check_names(catalogue=catalogue, auditor=auditor, run_id=run_id)
+        kind = "settle" if settle else ("single" if len(cells) == 1 else "bulk")
+        with self._transaction(writes=True) as connection:
+            key, number = _new_batch(
+                connection,
+                key,
+                catalogue=catalogue,
+                run_id=run_id,
+                auditor=auditor,
+                decision=decision,
+                kind=kind,
+            )
+            if number is None:
+                return Written(key, len(cells), 0, repeated=True)
+            for start in range(0, len(cells), ROWS_AT_ONCE):
+                rows = [
+                    {"batch_id": number, **vars(cell)}
+                    for cell in cells[start : start + ROWS_AT_ONCE]
+                ]
+                connection.execute(sa.insert(decision_table), rows)
+            conflicts = conflicts_of(connection, number, catalogue)
+        return Written(key, len(cells), conflicts)
+
+    def undo(self, catalogue: str, auditor: str, *, key: str = "") -> Undone | None:
+        """Take back the auditor's latest act, or the one named; None where there is none.
+
+        Repeated, it takes back the one before, without end. One's own acts only.
+        """
+        of_mine = [batch_table.c.catalogue == catalogue, batch_table.c.auditor == auditor]
+        query = (
+            sa.select(batch_table)
+            .where(*of_mine, batch_table.c.kind != "undo", ~is_taken_back(batch_table.c.id))
+            .order_by(batch_table.c.id.desc())
+            .limit(1)
+        )
+        if key:
+            query = query.where(batch_table.c.key == key)
+        with self._transaction(writes=True) as connection:
+            batch = connection.execute(query).mappings().first()
+            if batch is None:
+                return None
+            same = {name: batch[name] for name in ("catalogue", "run_id", "auditor")}
+            _new_batch(connection, "", **same, decision="undo", kind="undo", undoes=batch["id"])
+            d = decision_table.c
+            cells = sa.select(d.image_id, d.attribute).where(d.batch_id == batch["id"])
+            found = connection.execute(cells.order_by(d.id)).all()
+        return Undone(str(batch["key"]), str(batch["decision"]), len(found), *found[0])
+
+    def claim(
+        self,
+        catalogue: str,
+        cells: Sequence[tuple[str, str]],
+        auditor: str,
+        *,
+        for_s: float = CLAIM_S,
+    ) -> set[tuple[str, str]]:
+        """Reserve cells (image_id, attribute) for a while; returns those that one got.
+
+        Those that somebody else holds are left to them. One's own are prolonged.
+        """
+        if not cells:
+            return set()
+        now = _now()
+        until = now + datetime.timedelta(seconds=for_s)
+        rows = [
+            {"catalogue": catalogue, "image_id": i, "attribute": j, "auditor": auditor,
+             "until": until}
+            for i, j in cells
+        ]  # fmt: skip
+        with self._transaction(writes=True) as connection:
+            insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+            query = insert(claim_table)
+            query = query.on_conflict_do_update(
+                index_elements=["catalogue", "image_id", "attribute"],
+                set_={"auditor": query.excluded.auditor, "until": query.excluded.until},
+                where=(claim_table.c.until < now) | (claim_table.c.auditor == auditor),
+            )
+            for row in sorted(rows, key=lambda row: (row["image_id"], row["attribute"])):
+                connection.execute(query, row)
+            held = _claims(connection, catalogue, now)
+        return {cell for cell in cells if held.get(cell) == auditor}
+
+    def release(self, catalogue: str, auditor: str) -> None:
+        """Give back all that one has claimed."""
+        with self._transaction(writes=True) as connection:
+            connection.execute(
+                sa.delete(claim_table).where(
+                    claim_table.c.catalogue == catalogue, claim_table.c.auditor == auditor
+                )
+            )
+
+    # ------------------------------------------------------------------------------- reading
+    def claimed(self, catalogue: str) -> Mapping[tuple[str, str], str]:
+        """(image_id, attribute) -> auditor, of the claims that hold now."""
+        with self._transaction(writes=False) as connection:
+            return _claims(connection, catalogue, _now())
+
+    def state(self, catalogue: str) -> pd.DataFrame:
+        """What holds now of every decided cell, ``STATE_COLUMNS``; state is one of ``STATES``."""
+        with self._transaction(writes=False) as connection:
+            return pd.DataFrame(
+                connection.execute(state_of(catalogue)).all(), columns=list(STATE_COLUMNS)
+            )
+
+    def history(self, catalogue: str, *, limit: int | None = None) -> pd.DataFrame:
+        """Every decision ever made, latest first, ``HISTORY_COLUMNS``; taken_back is bool."""
+        b, d = batch_table.c, decision_table.c
+        query = (
+            sa.select(
+                d.id, b.key, b.run_id, d.image_id, d.attribute, d.given, d.proposed,
+                b.decision, b.kind, b.auditor, b.made_at, is_taken_back(b.id),
+            )
+            .join(batch_table, b.id == d.batch_id)
+            .where(b.catalogue == catalogue)
+            .order_by(d.id.desc())
+            .limit(limit)
+        )  # fmt: skip
+        with self._transaction(writes=False) as connection:
+            frame = pd.DataFrame(connection.execute(query).all(), columns=list(HISTORY_COLUMNS))
+        return frame.astype({"taken_back": bool})
+
+    def of_auditors(self, catalogue: str) -> pd.DataFrame:
+        """Latest decision of each auditor on a cell: image_id, attribute, auditor, decision."""
+        latest = latest_of(catalogue).subquery()
+        query = sa.select(
+            latest.c.image_id, latest.c.attribute, latest.c.auditor, latest.c.decision
+        ).order_by(latest.c.id)
+        with self._transaction(writes=False) as connection:
+            columns = ["image_id", "attribute", "auditor", "decision"]
+            return pd.DataFrame(connection.execute(query).all(), columns=columns)
+
+
+def _new_batch(connection: sa.Connection, key: str, **fields) -> tuple[str, int | None]:
+    """(key, id) of a new batch; the id is None where the key was there already."""
+    key = key or uuid.uuid4().hex
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+    query = (
+        insert(batch_table)
+        .values(key=key, made_at=_now(), **fields)
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(batch_table.c.id)
+    )
+    return key, connection.scalar(query)
+
+
+def _claims(connection: sa.Connection, catalogue: str, now: datetime.datetime) -> dict:
+    c = claim_table.c
+    query = sa.select(c.image_id, c.attribute, c.auditor)
+    rows = connection.execute(query.where(c.catalogue == catalogue, c.until >= now))
+    return {(row.image_id, row.attribute): row.auditor for row in rows}
+
+
+def _check_names(**names: str) -> None:
+    for name, value in names.items():
+        if not value.strip():
+            raise ValueError(f"{name}: is empty; every decision says where, by whom and on what")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@contextmanager
+def _one_line(url: sa.URL) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        where = url.render_as_string(hide_password=True)
+        raise StoreError(f"{where}: {reason}; nothing was written, try again") from error

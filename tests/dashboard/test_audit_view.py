@@ -1,0 +1,175 @@
+"""The audit desk without a browser: decisions are written, once, and survive what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.frames.audit import cells_of, suspect_rows
+from dashboard.frames.flips import FlipQuery, flips_page
+from selfml.decisions import Store
+from selfml.flips import read_evidence_model
+from selfml.run import Run, catalogue_of
+from tests.dashboard.conftest import text_of
+
+pytestmark = pytest.mark.slow
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def run(runs_folder: Path) -> Run:
+    return Run(runs_folder / "tiny")
+
+
+@pytest.fixture
+def database(tmp_path, monkeypatch) -> str:
+    url = f"sqlite:///{tmp_path / 'decisions.db'}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("SELFML_AUDITOR", "ann")
+    return url
+
+
+@pytest.fixture
+def open_desk(open_view: Open, database) -> Open:
+    return lambda **query: open_view("audit", run="tiny", **query)
+
+
+def history(database: str, run: Run) -> list[tuple[str, str, str, str]]:
+    with Store(database) as store:
+        frame = store.history(catalogue_of(run))
+    columns = ["image_id", "attribute", "decision", "auditor"]
+    return [tuple(row) for row in frame[columns].to_numpy()]
+
+
+def press(app: AppTest, words: str) -> None:
+    next(b for b in app.button if b.key.startswith(words)).click().run()
+    assert not app.exception
+
+
+def test_each_decision_is_written_and_leads_to_the_next(open_desk, database, run):
+    flips = flips_page(run, FlipQuery(), 1, 4)
+    app = open_desk()
+    for n, decision in enumerate(("accept", "reject", "unsure")):
+        assert f"“{flips['attribute'][n]}”?" in text_of(app)
+        press(app, decision)
+    expected = [
+        (flips["image_id"][n], flips["attribute"][n], decision, "ann")
+        for n, decision in enumerate(("accept", "reject", "unsure"))
+    ]
+    assert history(database, run) == expected[::-1]
+    assert app.query_params["flip"] == f"{flips['image_index'][3]}-{flips['attribute_index'][3]}"
+    assert "3 decided in this visit" in text_of(app)
+
+
+def test_undo_goes_back_to_the_item(open_desk, database, run):
+    flip = flips_page(run, FlipQuery(), 1, 1).iloc[0]
+    app = open_desk()
+    press(app, "accept")
+    press(app, "undo")
+    assert app.query_params["flip"] == f"{flip['image_index']}-{flip['attribute_index']}"
+    assert any("Taken back" in info.value for info in app.info)
+    press(app, "undo")
+    assert any("nothing of yours" in info.value for info in app.info)
+    with Store(database) as store:
+        assert store.state(catalogue_of(run)).empty
+
+
+def test_what_somebody_decided_or_claimed_is_not_offered(open_desk, database, run):
+    flips = flips_page(run, FlipQuery(), 1, 3)
+    first, second, _ = cells_of(flips)
+    with Store(database) as store:
+        store.decide(catalogue_of(run), [first], "reject", auditor="bob", run_id="r")
+        store.claim(catalogue_of(run), [(second.image_id, second.attribute)], "bob")
+    app = open_desk()
+    press(app, "accept")
+    assert history(database, run)[0][:2] == (flips["image_id"][2], flips["attribute"][2])
+
+
+def test_a_contrary_decision_is_said_and_settled(open_desk, database, run):
+    flips = flips_page(run, FlipQuery(), 1, 1)
+    key = f"{flips['image_index'][0]}-{flips['attribute_index'][0]}"
+    app = open_desk(flip=key)
+    with Store(database) as store:
+        store.decide(catalogue_of(run), cells_of(flips), "reject", auditor="bob", run_id="r")
+    press(app, "accept")
+    assert any("conflicts" in info.value for info in app.info)
+    app = open_desk(part="conflicts")
+    assert "ann accepted" in text_of(app)
+    assert "bob rejected" in text_of(app)
+    press(app, "settle-reject")
+    with Store(database) as store:
+        assert store.state(catalogue_of(run))["state"].tolist() == ["reject"]
+    assert any("No conflict is open" in text.value for text in app.markdown)
+
+
+def test_all_that_a_filter_matches_is_one_act(open_desk, database, run):
+    query = FlipQuery(attribute=1, direction="to_1")
+    expected = {(c.image_id, c.attribute) for c in cells_of(flips_page(run, query, 1, 10_000))}
+    app = open_desk(part="all", attribute="1", direction="to_1")
+    assert f"<strong>{len(expected)}</strong> undecided" in text_of(app)
+    assert "right" not in text_of(app).split("bulk-counts")[1].split("fc-note")[0]
+    press(app, "all-accept")
+    done = history(database, run)
+    assert {row[:2] for row in done} == expected
+    assert {row[2] for row in done} == {"accept"}
+    press(app, "undo-batch")
+    with Store(database) as store:
+        assert store.state(catalogue_of(run)).empty
+
+
+def test_rejects_are_traced_to_basis_images(open_desk, database, run):
+    assert any("Nothing to trace" in m.value for m in open_desk(part="traced").markdown)
+    flips = flips_page(run, FlipQuery(attribute=1), 1, 12)
+    with Store(database) as store:
+        for n, cell in enumerate(cells_of(flips)):
+            decision = "reject" if n < 6 else "accept"
+            store.decide(catalogue_of(run), [cell], decision, auditor="ann", run_id="r")
+        rows = suspect_rows(
+            run, run.coefficients(), read_evidence_model(run).prior, store.state(catalogue_of(run))
+        )
+    text = text_of(open_desk(part="traced"))
+    worst = rows.iloc[0]
+    address = f"basis={worst['basis_index']}&relabel={worst['basis_index']}-1-{worst['other']}"
+    assert address in text.replace("&amp;", "&")
+    assert f"+{worst['excess']:.1f}" in text
+
+
+def test_the_history_shows_what_was_taken_back(open_desk, database, run):
+    app = open_desk()
+    press(app, "reject")
+    press(app, "undo")
+    app = open_desk(part="history")
+    shown = app.dataframe[0].value
+    assert shown[["auditor", "decision", "taken back"]].to_numpy().tolist() == [
+        *[["ann", "rejected", "yes"]]
+    ]
+
+
+def test_a_store_that_fails_keeps_the_item(open_desk, database):
+    app = open_desk()
+    asked = next(b.key for b in app.button if b.key.startswith("accept"))
+    with Store(database) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE batch RENAME TO gone")
+    app.button(key=asked).click().run()
+    assert not app.exception
+    assert "Not saved. sqlite://" in app.error[0].value
+    assert "no such table: batch" in app.error[0].value
+    assert asked in [b.key for b in app.button]  # the same item, as it was
+    with Store(database) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO batch")
+    app.button(key=asked).click().run()
+    assert not app.error
+    assert asked not in [b.key for b in app.button]
+
+
+def test_a_database_of_another_kind_is_said(open_view, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "mysql://x/y")
+    app = open_view("audit", run="tiny")
+    assert "must be sqlite or postgresql" in app.error[0].value
+
+
+def test_an_address_of_another_run_says_so(open_desk):
+    assert any("no such flip" in m.value for m in open_desk(flip="9999-0").markdown)
