@@ -71,7 +71,7 @@ lint: $(VENV)/.installed-tests
 # The run that the dashboard opens when there is none of one's own.
 assets: install
 	rm -rf .demo/assets assets/demo-run
-	$(BIN)/selfml synth .demo/assets --images 4500 --extra-test 300 --clean-fraction 0.1
+	$(BIN)/selfml synth .demo/assets --images 4500 --extra-test 300 --clean-fraction 0.3
 	$(BIN)/selfml train .demo/assets --recipe quick --out assets/demo-run
 	rm -rf assets/demo-run/model
 	$(BIN)/python -c "from selfml.run import RunWriter as W; w = W('assets/demo-run'); \

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import components, load, state
 from dashboard.figures import faithfulness as figures
 from dashboard.frames import faithfulness as frames
-from selfml.deletion import ALL, MEASURES
+from selfml.faithfulness import ALL, MEASURES
 from selfml.flips import deciding_mode
 from selfml.run import Run
 

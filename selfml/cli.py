@@ -134,13 +134,11 @@ def evaluate(run: RunFolder) -> None:
     from selfml.coverage import measure_coverage
     from selfml.evaluate import evaluate as measure
     from selfml.evaluate import store
-    from selfml.faithfulness import faithfulness
+    from selfml.faithfulness_measures import measure_faithfulness
     from selfml.run import Run
 
     opened = Run(run)
-    measured = measure(opened)
-    tables = {"coverage": measure_coverage(opened), "faithfulness": faithfulness(opened)}
-    store(opened, *measured, **tables)
+    store(opened, *measure(opened), measure_coverage(opened), measure_faithfulness(opened))
     _show_tables(run)
 
 

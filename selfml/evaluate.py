@@ -143,8 +143,8 @@ def store(
 ) -> None:
     """Write the tables into the run; repeating it writes the same.
 
-    ``coverage`` is that of `selfml.coverage.measure_coverage` and ``faithfulness`` that of
-    `selfml.faithfulness.faithfulness`; without one, the run keeps its own.
+    ``coverage`` and ``faithfulness`` are those of `selfml.coverage.measure_coverage` and
+    `selfml.faithfulness_measures.measure_faithfulness`; without them, the run keeps its own.
     """
     writer = RunWriter(run.path)
     if coverage is not None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from selfml.decisions import Store
 
 
+BY_A_PERSON = "a person's decision"  # of a flip that this run does not make
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was written."""
@@ -223,14 +226,9 @@ def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
         values = [getattr(flip, name) for name in numbers]
         texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
         who = [neutralise(_number(getattr(flip, name))) for name in decided]
-        made = [flip.given, flip.corrected, _reason(flip, name)]
+        reason = BY_A_PERSON if pd.isna(flip.score) else REASONS[name]
+        made = [flip.given, flip.corrected, reason]
         yield [*texts, *made, *map(_number, values), neutralise(basis), *who]
-
-
-def _reason(flip: tuple, name: str) -> str:
-    if pd.isna(flip.strict_score):  # this run does not make the flip; somebody accepted it
-        return "a person's decision"
-    return REASONS[name]
 
 
 def _number(value: object) -> object:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from selfml.deletion import flip_case
+from selfml.flip_cases import flip_case
 from selfml.flips import EvidenceModel, basis_logit
 
 REASONS: dict[str, str] = {

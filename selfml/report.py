@@ -8,7 +8,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from selfml.deletion import ALL, DELETED, EXPLANATIONS, MEASURES
+from selfml.faithfulness import ALL, DELETED, EXPLANATIONS, MEASURES
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import Run
 from selfml.run_format import METHODS
@@ -49,7 +49,10 @@ LEARNED = (
 
 
 def run_tables(run: Run) -> Iterator[Table]:
-    """Table 1, flips, trust, what the basis learned, attributes, and faithfulness if measured."""
+    """Table 1, flips, which can be trusted, what the basis learned, the attributes, faithfulness.
+
+    The last where it was measured.
+    """
     metrics = run.table("metrics")
     values = metrics.set_index(["method", "metric"])["value"]
     yield _table_1(values, run)

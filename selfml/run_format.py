@@ -162,9 +162,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "faithfulness": pa.schema(
         [
-            ("measure", pa.string()),  # of selfml.deletion.MEASURES
+            ("measure", pa.string()),  # of selfml.faithfulness.MEASURES
             ("evidence", pa.string()),  # full | strict, "" where it is about coefficients alone
-            ("explanation", pa.string()),  # of selfml.deletion.EXPLANATIONS
+            ("explanation", pa.string()),  # of selfml.faithfulness.EXPLANATIONS
             ("k", pa.int16()),  # images taken out or kept; -1 all of them, 0 no such number
             ("attribute_index", pa.int16()),  # -1 all
             ("value", pa.float64()),
@@ -172,8 +172,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }
-#: Faithfulness came last: `selfml evaluate RUN` adds it to a run of any version that lacks it.
 SINCE_2 = ("calibration", "trust", "reliability", "realised", "coverage", "faithfulness")
+#: A run of any version may lack these; `selfml evaluate` writes them from its other files.
+MEASURED_LATER = ("faithfulness",)
 
 # name -> (dtype, shape in the axes' letters)
 ARRAYS: dict[str, tuple[str, str]] = {

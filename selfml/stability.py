@@ -17,10 +17,9 @@ from keras import ops
 from selfml.calibration import fit_platt
 from selfml.config import BasisConfig
 from selfml.crossfit import leave_one_out_scores
-from selfml.deletion import COLUMNS, EVIDENCE
 from selfml.explain import MAX_LOGIT
 from selfml.extract import Extractor, Part, block_weight, predict, scaled
-from selfml.faithfulness import stability_rows
+from selfml.faithfulness import COLUMNS, EVIDENCE, stability_rows
 from selfml.flips import Evidence, corrected_labels
 from selfml.nn.augment import augmentation
 from selfml.results import Explained

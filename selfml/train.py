@@ -25,7 +25,7 @@ from selfml.data.dataset import DatasetError
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
 from selfml.extract import Extractor, classifier_features, descriptor
-from selfml.faithfulness import faithfulness
+from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import sigmoid
 from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
@@ -95,7 +95,7 @@ def train(
 def _finish(session: Session) -> None:
     """Measures and maps, from the files of the run alone."""
     run = Run(session.writer.path)
-    store(run, *evaluate(run), measure_coverage(run), faithfulness(run))
+    store(run, *evaluate(run), measure_coverage(run), measure_faithfulness(run))
     if session.config.maps.enabled:
         try:
             seed, n = session.config.seed, session.config.maps.max_images

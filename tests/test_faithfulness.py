@@ -13,8 +13,9 @@ import pytest
 from scipy import sparse
 
 from dashboard.frames.faithfulness import value
-from selfml import deletion as d
 from selfml import faithfulness as f
+from selfml.faithfulness_measures import measure_faithfulness
+from selfml.flip_cases import by_contribution, shares
 from selfml.flips import basis_values, read_evidence_model
 from selfml.receipts import receipt, without_all, without_atom
 from selfml.run import Run, RunWriter
@@ -29,7 +30,7 @@ def run(tiny_run: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def rows(run: Run) -> pd.DataFrame:
-    return f.faithfulness(run)
+    return measure_faithfulness(run)
 
 
 # --- by hand -----------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         np.array([[-0.25]]),
         ["dresses"],
     )
-    return f.faithfulness(run)
+    return measure_faithfulness(run)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         (2, 100, 2 * (math.log(1.5) + math.log(9))),  # atom 2 is left: s = 0, s' = .1
         (3, 100, 2 * math.log(1.5)),  # none is left: the prior, log-odds 0; -.25 of the rest
         (5, 100, 2 * math.log(1.5)),  # as many as there are, no more
-        (d.ALL, 100, 2 * math.log(1.5)),
+        (f.ALL, 100, 2 * math.log(1.5)),
     ],
 )
 def test_deletion_worked_by_hand(hand: pd.DataFrame, k: int, reverted: float, drop: float):
@@ -71,7 +72,7 @@ def test_sufficiency_worked_by_hand(hand: pd.DataFrame):
     assert value(hand, "sufficiency_stands", "full", "coefficients", 1) == 100
     drop = value(hand, "sufficiency_drop", "full", "coefficients", 1)
     assert drop == pytest.approx(2 * (math.log(1.5) - math.log(9)))
-    for k in (3, 5, d.ALL):
+    for k in (3, 5, f.ALL):
         assert value(hand, "sufficiency_stands", "full", "coefficients", k) == 100
         drop = value(hand, "sufficiency_drop", "full", "coefficients", k)
         assert drop == pytest.approx(0, abs=1e-12)
@@ -105,7 +106,7 @@ def test_a_flip_to_no_is_measured_toward_no():
         }
     )
     c = sparse.csr_matrix(np.array([[0.6, 0.4]]))
-    found = d.explanation_rows(c, np.array([[0.0], [1.0]]), flips, model)
+    found = f.explanation_rows(c, np.array([[0.0], [1.0]]), flips, model)
     assert set(found["evidence"]) == {"full"}
     assert value(found, "deletion_reverted", "full", "coefficients", 1) == 100
     # toward no: (0 + .1 * .5) / 1.1, against what was stored
@@ -118,7 +119,7 @@ def test_a_flip_to_no_is_measured_toward_no():
 
 def test_largest_coefficients_are_taken_whatever_they_say(hand: pd.DataFrame):
     """Here the largest is also the top one; of a flip to no made by two halves it is not."""
-    for k in (1, d.ALL):
+    for k in (1, f.ALL):
         own, largest = (
             value(hand, "deletion_drop", "full", name, k) for name in ("coefficients", "largest")
         )
@@ -135,7 +136,7 @@ def test_largest_coefficients_are_taken_whatever_they_say(hand: pd.DataFrame):
         }
     )
     c, y = sparse.csr_matrix(np.array([[0.6, 0.4]])), np.array([[0.0], [1.0]])
-    found = d.explanation_rows(c, y, flips, HAND_MODEL)
+    found = f.explanation_rows(c, y, flips, HAND_MODEL)
     # the largest says no: alone s' = .1, and the rest is 1: 1 + 2 log(1 / 9) < 0
     assert value(found, "sufficiency_stands", "full", "largest", 1) == 0
     assert value(found, "sufficiency_stands", "full", "coefficients", 1) == 100
@@ -145,17 +146,17 @@ def test_largest_coefficients_are_taken_whatever_they_say(hand: pd.DataFrame):
 def test_the_order_is_by_contribution_then_as_they_stand():
     weights = np.array([[0.4, 0.3, 0.2, 0.1, 0.0]])
     toward = np.array([[0.0, 1.0, 0.5, 1.0, 1.0]])
-    assert d.by_contribution(weights, toward).tolist() == [[1, 2, 3, 0, 4]]
-    shares = d.shares(weights, toward, np.array([0.25]))
-    assert shares[0] == pytest.approx([0.25, 0.0, 3 / 7, 4 / 9, 0.5, 0.5])
+    assert by_contribution(weights, toward).tolist() == [[1, 2, 3, 0, 4]]
+    found = shares(weights, toward, np.array([0.25]))
+    assert found[0] == pytest.approx([0.25, 0.0, 3 / 7, 4 / 9, 0.5, 0.5])
 
 
 # --- the same, one receipt at a time -----------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("k", [1, 2, d.ALL])
-@pytest.mark.parametrize("kind", d.EVIDENCE)
+@pytest.mark.parametrize("k", [1, 2, f.ALL])
+@pytest.mark.parametrize("kind", f.EVIDENCE)
 def test_deletion_is_that_of_receipts(run: Run, rows: pd.DataFrame, kind: str, k: int):
     reverted, drops = [], []
     for flip in run.table("flips").itertuples():
@@ -167,10 +168,10 @@ def test_deletion_is_that_of_receipts(run: Run, rows: pd.DataFrame, kind: str, k
         )
         atoms = atoms.sort_values(["toward", "coefficient"], ascending=False)
         after = of
-        for index in atoms["basis_index"].iloc[: None if k == d.ALL else k]:
+        for index in atoms["basis_index"].iloc[: None if k == f.ALL else k]:
             after = without_atom(after, index)
         name = "score" if kind == "full" else "strict_score"
-        if k == d.ALL:
+        if k == f.ALL:
             assert getattr(after, name) == getattr(without_all(of), name)
         sign = 1 if flip.corrected else -1
         drops.append(sign * (getattr(of, name) - getattr(after, name)))
@@ -208,7 +209,7 @@ def test_nearest_images_are_a_vote_of_as_many(run: Run, rows: pd.DataFrame):
         s = (values[near, j].mean() + model.smoothing * model.prior[j]) / (1 + model.smoothing)
         score = flip.score - flip.term_basis + model.basis_weight[j] * math.log(s / (1 - s))
         stands.append((score > 0) == (flip.corrected == 1))
-    found = value(rows, "sufficiency_stands", "full", "nearest", d.ALL)
+    found = value(rows, "sufficiency_stands", "full", "nearest", f.ALL)
     assert found == pytest.approx(100 * np.mean(stands))
     counted = rows[(rows["measure"] == "deletion_reverted") & (rows["explanation"] == "nearest")]
     assert set(counted[counted["evidence"] == "full"]["n"]) == {sum(stands)}
@@ -218,17 +219,17 @@ def test_nearest_images_are_a_vote_of_as_many(run: Run, rows: pd.DataFrame):
 
 
 def test_all_of_it_is_the_prior_whoever_chooses(rows: pd.DataFrame):
-    for kind in d.EVIDENCE:
+    for kind in f.EVIDENCE:
         for measure in ("deletion_reverted", "deletion_drop"):
             own, chance = (
-                value(rows, measure, kind, name, d.ALL) for name in ("coefficients", "random")
+                value(rows, measure, kind, name, f.ALL) for name in ("coefficients", "random")
             )
             assert own == pytest.approx(chance)
-        assert value(rows, "sufficiency_stands", kind, "random", d.ALL) == 100
+        assert value(rows, "sufficiency_stands", kind, "random", f.ALL) == 100
 
 
 def test_shares_and_counts_are_in_range(rows: pd.DataFrame, run: Run):
-    percent = rows[[d.MEASURES[m][0] == "%" for m in rows["measure"]]]
+    percent = rows[[f.MEASURES[m][0] == "%" for m in rows["measure"]]]
     assert percent["value"].between(0, 100).all()
     assert (rows["n"] > 0).all()
     assert rows[rows["measure"].str.startswith(("del", "suf"))]["n"].max() == len(
@@ -239,18 +240,18 @@ def test_shares_and_counts_are_in_range(rows: pd.DataFrame, run: Run):
 
 
 def test_the_same_run_and_seed_give_the_same_table(run: Run, rows: pd.DataFrame, tmp_path: Path):
-    pd.testing.assert_frame_equal(rows, f.faithfulness(run))
+    pd.testing.assert_frame_equal(rows, measure_faithfulness(run))
     copy = Path(shutil.copytree(run.path, tmp_path / "copy"))
     RunWriter(copy).update(seed=7)
-    other = f.faithfulness(Run(copy))
+    other = measure_faithfulness(Run(copy))
     random = rows["explanation"] == "random"
     pd.testing.assert_frame_equal(rows[~random], other[~random])
     assert (rows["value"] != other["value"]).any()
 
 
 def test_chunks_change_nothing_but_the_random_draws(run: Run, rows, monkeypatch):
-    monkeypatch.setattr(d, "CELLS", 40)
-    small = f.faithfulness(run)
+    monkeypatch.setattr(f, "CELLS", 40)
+    small = measure_faithfulness(run)
     own = rows["explanation"] != "random"
     pd.testing.assert_frame_equal(rows[own], small[own])
 
@@ -260,7 +261,7 @@ def test_truth_changes_nothing(run: Run, rows: pd.DataFrame, tmp_path: Path):
     writer = RunWriter(copy)
     writer.write_array("labels_true", 1 - np.abs(run.array("labels_true")))
     writer.write_table("flips", run.table("flips").assign(truth=np.int8(1)))
-    pd.testing.assert_frame_equal(rows, f.faithfulness(Run(copy)))
+    pd.testing.assert_frame_equal(rows, measure_faithfulness(Run(copy)))
 
 
 def test_stability_is_kept_and_the_rest_measured_again(run: Run, rows: pd.DataFrame):
@@ -291,7 +292,7 @@ def test_agreement_of_both_kinds_of_evidence(run: Run, rows: pd.DataFrame):
 def test_a_run_without_flips_has_no_rows_of_them(run: Run, tmp_path: Path):
     copy = Path(shutil.copytree(run.path, tmp_path / "copy"))
     RunWriter(copy).write_table("flips", run.table("flips").iloc[:0])
-    found = f.faithfulness(Run(copy))
+    found = measure_faithfulness(Run(copy))
     assert not found["measure"].str.startswith(("deletion", "sufficiency")).any()
 
 
@@ -301,11 +302,11 @@ def test_it_is_fast(tmp_path: Path):
 
     run = Run(build_tiny_run(tmp_path / "many", n_images=3000, n_atoms=40, n_attributes=17))
     start = time.perf_counter()
-    f.faithfulness(run)
+    measure_faithfulness(run)
     assert time.perf_counter() - start < 10
 
 
-# --- stability ------------------------------------------------------------
+# --- stability ------------------------------------------------------------------------------
 
 
 def test_stability_by_hand():

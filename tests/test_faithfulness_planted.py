@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from dashboard.frames.faithfulness import carries, value, verdict
-from selfml import deletion as d
-from selfml.faithfulness import faithfulness
+from selfml import faithfulness as f
+from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import flips_frame, read_evidence_model
 from selfml.run import Run, RunWriter
 from tests.evidence_cases import recompute
@@ -36,13 +36,13 @@ def planted(run: Run, tmp_path: Path, weight: float) -> pd.DataFrame:
     given = np.asarray(run.array("labels_given"))
     truth = np.full_like(given, -1)
     writer.write_table("flips", flips_frame(given, terms, scores, truth))
-    return faithfulness(Run(copy))
+    return measure_faithfulness(Run(copy))
 
 
 def test_images_that_decide_nothing_are_found_out(run: Run, tmp_path: Path):
     rows = planted(run, tmp_path, 0.0)
     for name in ("coefficients", "random", "nearest"):
-        for k in (1, 5, d.ALL):
+        for k in (1, 5, f.ALL):
             assert value(rows, "deletion_reverted", "full", name, k) == 0
             assert value(rows, "deletion_drop", "full", name, k) == 0
     assert not carries(rows, "full")
@@ -65,9 +65,9 @@ def test_explanations_of_other_images_are_found_out(run: Run, tmp_path: Path):
     frame = run.table("coefficients")
     frame["image_index"] = run.info["n_images"] - 1 - frame["image_index"]
     RunWriter(copy).write_table("coefficients", frame.sort_values(["image_index", "basis_index"]))
-    rows, true = faithfulness(Run(copy)), faithfulness(run)
-    assert value(true, "sufficiency_stands", "full", "coefficients", d.ALL) == 100
-    assert value(rows, "sufficiency_stands", "full", "coefficients", d.ALL) < 95
-    drop = value(rows, "sufficiency_drop", "full", "coefficients", d.ALL)
+    rows, true = measure_faithfulness(Run(copy)), measure_faithfulness(run)
+    assert value(true, "sufficiency_stands", "full", "coefficients", f.ALL) == 100
+    assert value(rows, "sufficiency_stands", "full", "coefficients", f.ALL) < 95
+    drop = value(rows, "sufficiency_drop", "full", "coefficients", f.ALL)
     assert drop > 0.1
-    assert abs(value(true, "sufficiency_drop", "full", "coefficients", d.ALL)) < 1e-6
+    assert abs(value(true, "sufficiency_drop", "full", "coefficients", f.ALL)) < 1e-6

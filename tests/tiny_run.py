@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selfml.deletion import COLUMNS
-from selfml.faithfulness import faithfulness
+from selfml.faithfulness import COLUMNS
+from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import (
     EvidenceModel,
     basis_values,
@@ -281,7 +281,7 @@ def build_tiny_run(
     _write_results(writer, world, rng, maps)
     _describe(writer, shape, seed, status="complete", stage="complete", step=400)
     writer.write_table("faithfulness", _stability())
-    writer.write_table("faithfulness", faithfulness(Run(writer.path)))
+    writer.write_table("faithfulness", measure_faithfulness(Run(writer.path)))
     return writer.path
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.frames.flips import with_names
-from selfml.deletion import ALL, EXPLANATIONS, MEASURES
+from selfml.faithfulness import ALL, EXPLANATIONS, MEASURES
 from selfml.run import Run
 
 CURVES = {

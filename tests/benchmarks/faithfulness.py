@@ -18,7 +18,7 @@ import pandas as pd
 
 from selfml import flips
 from selfml.counterfactual import Counterfactuals
-from selfml.faithfulness import faithfulness
+from selfml.faithfulness_measures import measure_faithfulness
 from selfml.run import Run, RunWriter
 from tests.benchmarks.counterfactual import draw
 from tests.evidence_cases import blank
@@ -65,7 +65,7 @@ def write(path: Path, world: Counterfactuals, seed: int = 0) -> Run:
 def report(run: Run) -> pd.DataFrame:
     """Print what one measurement takes."""
     start, cpu = time.perf_counter(), time.process_time()
-    rows = faithfulness(run)
+    rows = measure_faithfulness(run)
     passed, cpu = time.perf_counter() - start, time.process_time() - cpu
     flipped = len(run.table("flips", ["image_index"]))
     print(

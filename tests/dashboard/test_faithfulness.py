@@ -18,7 +18,7 @@ from dashboard.frames import faithfulness as frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames.flips import FlipQuery, flips_page
 from dashboard.frames.receipt_words import MARKS, sentences
-from selfml.deletion import ALL, COLUMNS
+from selfml.faithfulness import ALL, COLUMNS
 from selfml.reasons import REASONS
 from selfml.receipts import receipt
 from selfml.run import Run

@@ -31,9 +31,7 @@ ALLOWED = {
     "intervals",
     "trust",
     "suggestions",
-    "deletion",
     "faithfulness",
-    "reasons",
     "decisions",
     "agreement",
     "tracing",
@@ -41,6 +39,7 @@ ALLOWED = {
     "oracle",
     "derived",
     "expert_table",
+    "reasons",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
