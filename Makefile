@@ -93,8 +93,10 @@ results: install
 	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --set head.category=true --budgets 500 \
 	  --methods baseline_0,baseline_1,clean_only,label_cleaner,cleanlab,knn,proto_attend,self_ml,oracle \
 	  --out $(BENCH)/photos-category
-	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 50,200 \
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 50,200,all \
 	  --methods baseline_0,baseline_1,clean_only,knn,self_ml,oracle --out $(BENCH)/photos-budgets
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets all --methods self_ml_atoms --seeds 1 \
+	  --out $(BENCH)/photos-budgets
 	$(BIN)/selfml benchmark $(CATALOGUE) --recipe photos --budgets 500 --out $(BENCH)/drawn
 	$(BIN)/selfml benchmark $(PHOTOS_LARGE) --recipe photos --set train.cache_gib=6 --budgets 500 \
 	  --seeds 1 --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/photos-large

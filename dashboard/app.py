@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import components, load, media, state
 from dashboard.load import RunSummary
+from selfml.run import RunError
 
 PAGES = (
     ("views/overview.py", "Overview", ":material/dashboard:"),
@@ -62,7 +63,10 @@ def main() -> None:
     ]
     view = st.navigation(pages, position="hidden")
     _sidebar(pages)
-    view.run()
+    try:
+        view.run()
+    except RunError as error:  # a file of the run is missing or damaged
+        components.unreadable(error)
 
 
 if __name__ == "__main__":

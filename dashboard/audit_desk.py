@@ -289,10 +289,10 @@ def _item(desk: Desk, flip: object) -> None:
     change = "Add" if flip.corrected == 1 else "Take off"
     photo = media.photo_url(run, i)
     left, right = st.columns([5, 6], gap="large")
-    alt = f"{change} {flip.attribute}? Image {flip.image_id}"
+    alt = receipt_html.spoken(f"{change} {flip.attribute}? Image {flip.image_id}")
     left.html(
         f'{CSS}<a class="au-photo" href="{escape(photo)}" target="_blank" '
-        f'title="Open the photo alone"><img src="{escape(photo)}" alt="{escape(alt)}"></a>'
+        f'title="Open the photo alone"><img src="{escape(photo)}" alt="{alt}"></a>'
     )
     name = flip.image_id.rpartition("/")[2]
     facts = [name, flip.category or "", f"confidence {percent(flip.confidence)}"]

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import components, flip_cards, load, media, state
 from dashboard.audit_desk import Desk, attempt, forget
 from dashboard.frames import audit as frames
+from dashboard.receipt_html import spoken
 from selfml.agreement import kappas
 from selfml.decisions import Cell
 
@@ -136,7 +137,7 @@ def _conflict(desk: Desk, row: object) -> None:
             href = state.link("flips", flip=f"{key[0] // n}-{key[0] % n}")
             st.html(
                 f'<a href="{escape(href)}" target="_self"><img src="{escape(url)}" width="84" '
-                f'alt="{escape(row.image_id)}: the receipt" style="border-radius:8px"></a>',
+                f'alt="{spoken(row.image_id)}: the receipt" style="border-radius:8px"></a>',
                 width="content",
             )
         change = "Add" if row.proposed == 1 else "Take off"

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import load, media, state
+from dashboard.receipt_html import spoken
 from selfml.run import Run, RunError
 
 CSS = """
@@ -41,6 +42,7 @@ CSS = """
 .sm-table td.best{font-weight:700}
 [data-testid="stCaptionContainer"],[data-testid="stCaptionContainer"] p{color:inherit!important}
 [data-testid="stCaptionContainer"]{opacity:.78}
+[data-testid=stBaseButton-primary]:not(:disabled){color:light-dark(#fff,#0f1319)}
 .stMainBlockContainer{padding-top:3.2rem;max-width:1600px}
 @media (max-width:640px){.stMainBlockContainer{padding:3.2rem .9rem 3rem}}
 </style>
@@ -48,7 +50,7 @@ CSS = """
 
 
 def _item(url: str, caption: str, href: str | None, badge: str | None, alt: str) -> str:
-    image = f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
+    image = f'<img src="{escape(url)}" alt="{spoken(alt)}" loading="lazy" decoding="async">'
     mark = f'<span class="sm-badge">{escape(badge)}</span>' if badge else ""
     body = f"{image}{mark}<figcaption>{escape(caption)}</figcaption>"
     if href:
@@ -185,7 +187,7 @@ def run_or_stop(*needs: str) -> Run:
     try:
         run = load.selected_run(state.read())
     except RunError as error:
-        st.error(str(error), icon=":material/error:")
+        unreadable(error)
         st.stop()
     if run is None:
         empty_state(
@@ -205,6 +207,12 @@ def run_or_stop(*needs: str) -> Run:
         )
         st.stop()
     return run
+
+
+def unreadable(error: RunError) -> None:
+    """Say which file of the run cannot be read, and what to do, below what was drawn before."""
+    st.error(f"This run cannot be shown. {error}", icon=":material/error:")
+    st.caption("Other runs are not affected: choose one under **Run** in the side bar.")
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

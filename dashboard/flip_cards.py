@@ -11,7 +11,7 @@ from dashboard import media, state
 from dashboard.figures.theme import RIGHT, TO_0, TO_1, WRONG
 from dashboard.frames.receipt_words import percent
 from dashboard.receipt_html import CSS as RECEIPT_CSS
-from dashboard.receipt_html import chip, mark_lines
+from dashboard.receipt_html import chip, mark_lines, spoken
 from selfml.run import Run
 
 CSS = (
@@ -81,7 +81,7 @@ def _card(row: object, url: str, href: str) -> str:
     alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"
     return (
         f'<a class="fc-card" href="{escape(href)}" target="_self">'
-        f'<img src="{escape(url)}" alt="{escape(alt)}" loading="lazy" decoding="async">'
+        f'<img src="{escape(url)}" alt="{spoken(alt)}" loading="lazy" decoding="async">'
         f"<b>{escape(row.attribute)}</b>{mark_lines(row.reason)}"
         f'<div class="fc-row"><span>{sure}</span>{"".join(chips)}</div>'
         f'<div class="fc-bar"><span style="width:{100 * row.label_score:.1f}%"></span></div>'

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import components, load, media, state
 from dashboard.frames import coverage as frames
+from dashboard.receipt_html import spoken
 from selfml.run import Run
 from selfml.suggestions import METRIC, SUGGEST_BY, against_chance
 
@@ -105,7 +106,7 @@ def _suggestion(row: Any, url: str, n_attributes: int) -> str:
         link = f'<br><a href="{href}" target="_self">{count_of_flips(row.n_flips)}</a>'
     name = f"Image {row.image_index}, {row.category}"
     return (
-        f'<figure class="cv-item"><img src="{escape(url)}" alt="{escape(name)}" loading="lazy" '
+        f'<figure class="cv-item"><img src="{escape(url)}" alt="{spoken(name)}" loading="lazy" '
         f'decoding="async"><div><b>{row.rank}. {escape(str(row.category))}</b><br>'
         f"Least sure: {escape(row.doubts)}<br>{'; '.join(facts)}.{link}</div></figure>"
     )

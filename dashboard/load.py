@@ -53,7 +53,8 @@ def _summary(name: str, path: Path) -> RunSummary:
     except RunError as error:
         return RunSummary(name, path, "unreadable", "", 0, str(error))
     status, created = str(info.get("status", "")), str(info.get("created", ""))
-    return RunSummary(name, path, status, created, int(info.get("n_images") or 0))
+    n_images = info.get("n_images")
+    return RunSummary(name, path, status, created, n_images if isinstance(n_images, int) else 0)
 
 
 def runs() -> list[RunSummary]:

@@ -46,7 +46,7 @@ CSS = f"""
 .rc-card a:focus-visible img,.rc-card a:hover img{{box-shadow:0 0 0 3px #1f77c988}}
 .rc-card b{{font-size:1rem;font-variant-numeric:tabular-nums}}
 .rc-card .rc-x{{margin-top:2px;font-size:.76rem}}
-.rc-card .rc-falls{{font-weight:700;color:{WRONG}}}
+.rc-card .rc-falls{{font-weight:700;color:light-dark(#b3261e,#f28b82)}}
 .rc-card .rc-edit{{font-weight:700;border-left:3px solid {TO_1};padding-left:6px}}
 .rc-bar{{display:flex;height:26px;border-radius:6px;overflow:hidden;margin:6px 0 4px;gap:2px}}
 .rc-bar span{{background:var(--c);color:#fff;font-size:.76rem;font-weight:700;line-height:26px;
@@ -68,6 +68,15 @@ CSS = f"""
 .rc-narrow{{max-width:520px}}
 </style>
 """
+
+
+def spoken(text: str) -> str:
+    """Text for ``alt`` and ``aria-label``, escaped.
+
+    Browsers drop an attribute that holds what may end a script (DOMPurify, which Streamlit uses),
+    and a picture without words is nothing to a screen reader.
+    """
+    return escape(text.replace("<", "‹").replace(">", "›"))
 
 
 def chip(text: str, color: str, sign: str) -> str:

@@ -11,6 +11,8 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from dashboard.receipt_html import spoken
+
 
 def blast_table(frame: pd.DataFrame, hrefs: Sequence[str], fall_hrefs: Sequence[str]) -> str:
     """What leans on a basis image by attribute; names and falling flips lead to those flips.
@@ -25,7 +27,7 @@ def blast_table(frame: pd.DataFrame, hrefs: Sequence[str], fall_hrefs: Sequence[
         f"<td>{row.n_flips:,}</td>"
         + (
             f'<td><a href="{escape(fall)}" target="_self" aria-label="{row.n_fall:,} flips of '
-            f'{escape(row.attribute)} that would fall">{row.n_fall:,}</a></td>'
+            f'{spoken(row.attribute)} that would fall">{row.n_fall:,}</a></td>'
             if row.n_fall
             else "<td>0</td>"
         )

@@ -26,7 +26,7 @@ import pandas as pd
 from scipy import sparse
 
 from selfml.categories import category_places
-from selfml.run import Run
+from selfml.run import Run, damaged
 
 TERMS = ("bias", "basis", "given", "classifier", "residual")
 STRICT_TERMS = ("bias", "category", "basis", "given")  # category: only where there is a bias of it
@@ -235,8 +235,18 @@ def flips_frame(
 
 
 def read_evidence_model(run: Run) -> EvidenceModel:
-    """The evidence model of a run."""
-    return EvidenceModel.from_json(run.text("evidence.json"))
+    """The evidence model of a run.
+
+    Raises
+    ------
+    RunError
+        When the file is missing or damaged.
+    """
+    text = run.text("evidence.json")
+    try:
+        return EvidenceModel.from_json(text)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(run.path / "evidence.json", error) from error
 
 
 def deciding_mode(run: Run) -> str:
@@ -247,7 +257,10 @@ def deciding_mode(run: Run) -> str:
     """
     if not (run.path / "config.toml").exists():
         return "full"
-    return tomllib.loads(run.text("config.toml")).get("flips", {}).get("mode", "full")
+    try:
+        return tomllib.loads(run.text("config.toml")).get("flips", {}).get("mode", "full")
+    except tomllib.TOMLDecodeError as error:
+        raise damaged(run.path / "config.toml", error) from error
 
 
 def corrected_probabilities(run: Run, rows: np.ndarray | slice = slice(None)) -> np.ndarray:

@@ -25,7 +25,16 @@ from selfml.run_format import ARRAYS, READABLE_VERSIONS, SCHEMA_VERSION, SCHEMAS
 
 
 class RunError(ValueError):
-    """A run directory that is missing, unreadable or of another schema version (one line)."""
+    """A run directory that is missing, damaged or of another schema version (one line)."""
+
+
+def damaged(path: Path | str, why: object) -> RunError:
+    """The error of a file that is there and cannot be read."""
+    reason = str(why).strip().partition("\n")[0] or type(why).__name__
+    return RunError(
+        f"{path}: cannot be read, it is damaged or was cut off ({reason}); copy the run again from "
+        "where it was trained, or train it again"
+    )
 
 
 def utc_now() -> str:
@@ -130,8 +139,10 @@ class Run:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
-            self.info: dict[str, Any] = json.loads((self.path / "run.json").read_text())
-        except (OSError, json.JSONDecodeError) as error:
+            self.info: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))
+            if not isinstance(self.info, dict):
+                raise ValueError("run.json: must be an object")
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"{self.path}: not a run directory (no readable run.json); "
                 "name a folder that `selfml train` wrote"
@@ -169,30 +180,45 @@ class Run:
         """A table as a frame; ``columns`` limits what is read."""
         if name not in SCHEMAS:
             raise KeyError(f"no table {name!r}; there are {sorted(SCHEMAS)}")
-        path = self.table_path(name)
-        if not path.exists():
-            raise RunError(f"{path}: not written yet (status: {self.info.get('status')})")
-        with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
-            return pq.read_table(file, columns=columns).to_pandas()
+        path = self._there(f"{name}.parquet")
+        try:
+            with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
+                return pq.read_table(file, columns=columns).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from error
+
+    def _there(self, name: str) -> Path:
+        """Path of a file that must be there."""
+        path = self.path / name
+        if path.exists():
+            return path
+        if self.is_complete:
+            raise RunError(
+                f"{path}: is missing, though training has finished; copy the run again from where "
+                "it was trained, or train it again"
+            )
+        raise RunError(f"{path}: not written yet (status: {self.info.get('status')})")
 
     def array(self, name: str) -> np.ndarray:
         """An array, memory-mapped and read-only."""
         if name not in ARRAYS:
             raise KeyError(f"no array {name!r}; there are {sorted(ARRAYS)}")
-        path = self.path / f"{name}.npy"
-        if not path.exists():
-            raise RunError(f"{path}: not written yet (status: {self.info.get('status')})")
-        return np.load(path, mmap_mode="r")
+        path = self._there(f"{name}.npy")
+        try:
+            return np.load(path, mmap_mode="r")
+        except (ValueError, OSError, EOFError) as error:
+            raise damaged(path, error) from error
 
     def coefficients_of(self, image_index: int) -> pd.DataFrame:
         """basis_index and coefficient of one image; reads only the row groups that hold it."""
-        with pa.OSFile(str(self.table_path("coefficients"))) as file:
-            rows = pq.read_table(
-                file,
-                columns=["basis_index", "coefficient"],
-                filters=[("image_index", "==", int(image_index))],
-            )
-        return rows.to_pandas()
+        path = self._there("coefficients.parquet")
+        wanted = [("image_index", "==", int(image_index))]
+        try:
+            with pa.OSFile(str(path)) as file:
+                columns = ["basis_index", "coefficient"]
+                return pq.read_table(file, columns=columns, filters=wanted).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from error
 
     def coefficients(self) -> sparse.csr_matrix:
         """All coefficients, (N, K) CSR float64; rows add up to one."""
@@ -203,16 +229,23 @@ class Run:
 
     def text(self, name: str) -> str:
         """A text file of the run, such as ``config.toml``."""
-        return (self.path / name).read_text(encoding="utf-8")
+        path = self._there(name)
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise damaged(path, error) from error
 
     def history(self) -> pd.DataFrame:
-        """Columns time, stage, step, name, value; a line still being written is left out."""
+        """Columns time, stage, step, name, value; a line that is not whole is left out.
+
+        The last one may still be being written, and one in the middle was cut off by a stop.
+        """
         columns = ["time", "stage", "step", "name", "value"]
         file = self.path / "history.jsonl"
         rows: Iterable[dict[str, Any]] = ()
         if file.exists():
-            lines = file.read_text(encoding="utf-8").split("\n")[:-1]
-            rows = [json.loads(line) for line in lines if line]
+            lines = file.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+            rows = [row for row in map(_history_row, lines) if row]
         return pd.DataFrame(rows, columns=columns)
 
     @cached_property
@@ -225,6 +258,14 @@ class Run:
         with open(self.path / "thumbnails.bin", "rb") as file:
             file.seek(offset)
             return file.read(n_bytes)
+
+
+def _history_row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def list_runs(folder: str | Path) -> list[Run]:

@@ -270,15 +270,30 @@ def build_tiny_run(
     """
     rng = np.random.default_rng(seed)
     world = draw_world(n_images, n_atoms, n_attributes, rng)
+    if status == "complete":
+        return write_run(path, world, seed, rng, maps=maps)
     writer = RunWriter(path)
     writer.write_table("attributes", _attributes(world))
+    _history(writer, 240)
     shape = (n_images, n_atoms, n_attributes)
-    if status != "complete":
-        _history(writer, 240)
-        _describe(writer, shape, seed, status=status, stage="joint", step=240)
-        return writer.path
+    _describe(writer, shape, seed, status=status, stage="joint", step=240)
+    return writer.path
+
+
+def write_run(
+    path: str | Path,
+    world: World,
+    seed: int = 0,
+    rng: np.random.Generator | None = None,
+    *,
+    maps: bool = True,
+) -> Path:
+    """Write the complete run that a world gives; returns its folder."""
+    writer = RunWriter(path)
+    writer.write_table("attributes", _attributes(world))
     _history(writer, 400)
-    _write_results(writer, world, rng, maps)
+    _write_results(writer, world, rng or np.random.default_rng(seed), maps)
+    shape = (*world.coefficients.shape, world.truth.shape[1])
     _describe(writer, shape, seed, status="complete", stage="complete", step=400)
     writer.write_table("faithfulness", _stability())
     writer.write_table("faithfulness", measure_faithfulness(Run(writer.path)))

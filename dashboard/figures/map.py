@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import theme
+from dashboard.figures.density import add_density
+from dashboard.frames.density import Density
 
 HEIGHT_PX = 620
 # Groups that are not categories keep one colour each in every run.
@@ -70,8 +72,10 @@ def scatter(
     map_name: str,
     value_title: str,
     faded: bool = False,
+    beneath: Density | None = None,
+    n_uncovered: int | None = None,
 ) -> go.Figure:
-    """All images in the map, the basis images and uncovered ones marked, the hull drawn.
+    """The images in the map, the basis images and uncovered ones marked, the hull drawn.
 
     Parameters
     ----------
@@ -87,8 +91,14 @@ def scatter(
         For the axes and the colour bar.
     faded : bool
         Draw the points that are not marked as uncovered faintly.
+    beneath : Density, optional
+        Of all images, where ``points`` are only some of them.
+    n_uncovered : int, optional
+        Of all images; without it, of ``points``.
     """
     figure = go.Figure()
+    if beneath is not None:
+        add_density(figure, beneath)
     size, opacity = _sizes(len(points))
     opacity = opacity / 4 if faded else opacity
     if names:
@@ -104,7 +114,7 @@ def scatter(
         label = f"{theme.plain(value_title)} %{{marker.color:.3f}}"
         figure.add_trace(_trace(points, "Images", marker, label, legend=False))
     _add_hulls(figure, hulls)
-    _add_uncovered(figure, points, size)
+    _add_uncovered(figure, points, size, n_uncovered)
     _add_basis(figure, basis)
     theme.layout(
         figure,
@@ -170,7 +180,7 @@ def _add_hulls(figure: go.Figure, hulls: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float) -> None:
+def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float, n_all: int | None) -> None:
     rows = points[points["uncovered"]]
     if rows.empty:
         return
@@ -179,7 +189,7 @@ def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float) -> None
         "color": theme.WRONG, "line": {"width": 1.5, "color": theme.WRONG},
     }  # fmt: skip
     label = "Not covered by the basis"
-    figure.add_trace(_trace(rows, f"Not covered ({len(rows):,})", marker, label))
+    figure.add_trace(_trace(rows, f"Not covered ({n_all or len(rows):,})", marker, label))
 
 
 def _add_basis(figure: go.Figure, basis: pd.DataFrame) -> None:

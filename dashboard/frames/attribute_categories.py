@@ -7,7 +7,8 @@ import pandas as pd
 
 from dashboard.frames.attributes import MIN_SUPPORT, ratio
 from dashboard.frames.basis import NO_CATEGORY
-from dashboard.frames.flips import ask, with_names
+from dashboard.frames.database import ask
+from dashboard.frames.flips import with_names
 from selfml.intervals import wilson_interval
 from selfml.run import Run
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.flips import ask, with_names
+from dashboard.frames.database import ask, kept
+from dashboard.frames.flips import with_names
 from selfml.run import Run
 
 MASS_SHARE = 0.95  # atoms that hold this share of all coefficients; as in the paper's "about 40"
@@ -55,14 +56,14 @@ def flips_leaning(run: Run) -> pd.DataFrame:
 
 def leaning(run: Run, basis_index: int, limit: int = 24) -> pd.DataFrame:
     """image_index, coefficient, image_id, category of the images that lean on an atom most."""
-    sql = """
+    sql = f"""
         SELECT c.image_index, c.coefficient, i.image_id, i.category
-        FROM (SELECT image_index, coefficient FROM read_parquet(?) WHERE basis_index = ?
-              ORDER BY coefficient DESC, image_index LIMIT ?) c
-        JOIN read_parquet(?) i USING (image_index) ORDER BY c.coefficient DESC, c.image_index
+        FROM (SELECT image_index, coefficient FROM {kept(run, "coefficients")}
+              WHERE basis_index = ? ORDER BY coefficient DESC, image_index LIMIT ?) c
+        JOIN {kept(run, "images")} i USING (image_index)
+        ORDER BY c.coefficient DESC, c.image_index
     """
-    paths = [str(run.table_path(name)) for name in ("coefficients", "images")]
-    return ask(sql, [paths[0], int(basis_index), int(limit), paths[1]])
+    return ask(sql, [int(basis_index), int(limit)])
 
 
 def labels_of(run: Run, basis_index: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Flips by page: DuckDB over flips.parquet joined with images.parquet, never all of it.
+"""Flips by page: DuckDB over a run's flips and images (:mod:`dashboard.frames.database`).
 
 A query first finds the few rows of the page from the narrow columns it filters and sorts by,
 then fetches everything else for those rows alone.
@@ -7,13 +7,12 @@ then fetches everything else for those rows alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 
+from dashboard.frames.database import ask, kept
 from selfml.flips import deciding_mode, read_evidence_model
 from selfml.reasons import flip_reasons, prior_term
 from selfml.run import Run
@@ -115,9 +114,9 @@ def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
     if query.min_confidence > 0:
         parts.append(("f.confidence >= ?", [query.min_confidence]))
     if query.basis is not None:
-        leaning = "SELECT image_index FROM read_parquet(?) WHERE basis_index = ?"
-        path = str(run.table_path("coefficients"))
-        parts.append((f"f.image_index IN ({leaning})", [path, query.basis]))
+        table = kept(run, "coefficients")
+        leaning = f"SELECT image_index FROM {table} WHERE basis_index = ?"
+        parts.append((f"f.image_index IN ({leaning})", [query.basis]))
     key = "f.image_index::BIGINT * ? + f.attribute_index"
     listed = "(SELECT unnest(?::BIGINT[]))"
     if query.keys is not None:
@@ -140,23 +139,9 @@ def _stands_without_any(run: Run) -> tuple[str, list[Any]]:
     return text, [prior_term(read_evidence_model(run), mode).tolist()]
 
 
-def _source(run: Run, with_images: bool) -> tuple[str, list[Any]]:
-    text, values = "read_parquet(?, file_row_number=true) f", [str(run.table_path("flips"))]
-    if with_images:
-        text += " JOIN read_parquet(?) i USING (image_index)"
-        values.append(str(run.table_path("images")))
-    return text, values
-
-
-@cache
-def _database() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
-
-
-def ask(sql: str, values: list[Any]) -> pd.DataFrame:
-    """The answer to a DuckDB query; each call has its own cursor, so threads may share it."""
-    with _database().cursor() as cursor:
-        return cursor.execute(sql, values).df()
+def _source(run: Run, with_images: bool) -> str:
+    text = f"{kept(run, 'flips')} f"
+    return f"{text} JOIN {kept(run, 'images')} i USING (image_index)" if with_images else text
 
 
 def _order(query: FlipQuery) -> str:
@@ -168,11 +153,11 @@ def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
     """How many flips a query has, and of what kind: the keys of ``SUMMARY``, and ``bare``:
     those that stand without any basis image."""
     where, values, needs_images = _conditions(run, query)
-    source, paths = _source(run, needs_images)
+    source = _source(run, needs_images)
     bare, terms = _stands_without_any(run)
     summary = {**SUMMARY, "bare": f"count(*) FILTER ({bare})"}
     columns = ", ".join(f"{text} AS {name}" for name, text in summary.items())
-    frame = ask(f"SELECT {columns} FROM {source} WHERE {where}", terms + paths + values)
+    frame = ask(f"SELECT {columns} FROM {source} WHERE {where}", terms + values)
     return {name: int(frame[name].iloc[0]) for name in summary}
 
 
@@ -199,22 +184,21 @@ def flips_page(
         key of ``selfml.reasons.REASONS``.
     """
     where, values, needs_images = _conditions(run, query)
-    source, paths = _source(run, needs_images)
+    source = _source(run, needs_images)
     order = _order(query)
     sql = f"""
         WITH chosen AS (
-            SELECT f.file_row_number AS row FROM {source} WHERE {where}
+            SELECT f.rowid AS row FROM {source} WHERE {where}
             ORDER BY {order} LIMIT ? OFFSET ?
         )
-        SELECT f.* EXCLUDE (file_row_number), i.image_id, i.category, i.split
-        FROM read_parquet(?, file_row_number=true) f
-        JOIN chosen ON f.file_row_number = chosen.row
-        JOIN read_parquet(?) i USING (image_index)
+        SELECT f.*, i.image_id, i.category, i.split
+        FROM {kept(run, "flips")} f
+        JOIN chosen ON f.rowid = chosen.row
+        JOIN {kept(run, "images")} i USING (image_index)
         ORDER BY {order}
     """
     limits = [page_size, (max(page, 1) - 1) * page_size]
-    again = [str(run.table_path("flips")), str(run.table_path("images"))]
-    frame = with_names(run, ask(sql, paths + values + limits + again))
+    frame = with_names(run, ask(sql, values + limits))
     return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
 
 
@@ -226,8 +210,8 @@ def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
 
 def one_flip(run: Run, image_index: int, attribute_index: int) -> pd.Series | None:
     """The stored flip of one label, or ``None`` where it was not flipped."""
-    sql = "SELECT * FROM read_parquet(?) WHERE image_index = ? AND attribute_index = ?"
-    frame = ask(sql, [str(run.table_path("flips")), int(image_index), int(attribute_index)])
+    sql = f"SELECT * FROM {kept(run, 'flips')} WHERE image_index = ? AND attribute_index = ?"
+    frame = ask(sql, [int(image_index), int(attribute_index)])
     return None if frame.empty else frame.iloc[0]
 
 
@@ -243,10 +227,10 @@ def neighbours(
     """The flips before and after one in a query's order, as (image_index, attribute_index)."""
     place = f"({_order(query)}) AS place"
     where, values, needs_images = _conditions(run, query)
-    source, paths = _source(run, needs_images)
+    source = _source(run, needs_images)
     sql = f"""
         WITH here AS (
-            SELECT {place} FROM read_parquet(?) f
+            SELECT {place} FROM {kept(run, "flips")} f
             WHERE f.image_index = ? AND f.attribute_index = ?
         ), flips AS (
             SELECT {place}, f.image_index, f.attribute_index FROM {source} WHERE {where}
@@ -257,8 +241,8 @@ def neighbours(
         (SELECT 'after', f.image_index, f.attribute_index FROM flips f, here
          WHERE f.place > here.place ORDER BY f.place LIMIT 1)
     """
-    own = [str(run.table_path("flips")), int(flip["image_index"]), int(flip["attribute_index"])]
-    frame = ask(sql, own + paths + values).set_index("side")
+    own = [int(flip["image_index"]), int(flip["attribute_index"])]
+    frame = ask(sql, own + values).set_index("side")
     found = [
         tuple(int(v) for v in frame.loc[side]) if side in frame.index else None
         for side in ("before", "after")

@@ -33,17 +33,14 @@ CHANGED = ("not changed", "label added", "label removed")
 FLIPS = ("no flips", "1 flip", "2 flips", "3 or more flips")
 
 
-def points(run: Run, kind: str, category: str = "", max_points: int = MAX_POINTS) -> pd.DataFrame:
-    """Images with a place in the map.
+def places(run: Run, kind: str, category: str = "") -> pd.DataFrame:
+    """All images with a place in the map: what a lasso chooses from, drawn or not.
 
     Parameters
     ----------
     kind : {"tsne", "umap"}
     category : str
         Only this one; empty: all.
-    max_points : int
-        Above it a sample stratified by category; images of the basis and, as far as they fit,
-        images with flips are kept first.
 
     Returns
     -------
@@ -61,8 +58,22 @@ def points(run: Run, kind: str, category: str = "", max_points: int = MAX_POINTS
     frame["n_flips"] = _flips_per_image(run, int(run.info["n_images"]))[frame["image_index"]]
     frame = frame[["image_index", "x", "y", "category", "hull_distance", "n_flips"]]
     frame["uncovered"] = _uncovered(run)[frame["image_index"]]
+    return frame.reset_index(drop=True)
+
+
+def drawn(run: Run, frame: pd.DataFrame, max_points: int = MAX_POINTS) -> pd.DataFrame:
+    """The rows of :func:`places` that are drawn: all, or a sample of ``max_points``.
+
+    Images of the basis come first; then, as far as they fit, those with flips; then the others,
+    each in shares of their categories (see :func:`sample`).
+    """
     basis = run.table("basis", ["image_index"])["image_index"] if run.has("basis") else []
     return sample(frame, max_points, keep=frame["image_index"].isin(basis).to_numpy())
+
+
+def points(run: Run, kind: str, category: str = "", max_points: int = MAX_POINTS) -> pd.DataFrame:
+    """:func:`drawn` of :func:`places`."""
+    return drawn(run, places(run, kind, category), max_points)
 
 
 def _flips_per_image(run: Run, n_images: int) -> np.ndarray:
@@ -202,19 +213,32 @@ def share_inside(frame: pd.DataFrame, corners: Mapping[str, Polygon]) -> float:
 
 
 def selected(frame: pd.DataFrame, polygons: Sequence[Polygon]) -> np.ndarray:
-    """image_index of the points in any of the polygons, most flips first.
+    """image_index of the images in any of the polygons, most flips first.
 
     Parameters
     ----------
     frame : DataFrame
-        From :func:`points`.
+        From :func:`places`, by image_index: all images, not only those that are drawn.
 
     Returns
     -------
     (n,) int32
     """
+    x, y = (frame[axis].to_numpy(np.float64) for axis in "xy")
     mask = np.zeros(len(frame), bool)
     for polygon in polygons:
-        mask |= inside_polygon(frame["x"], frame["y"], polygon)
-    part = frame[mask].sort_values(["n_flips", "image_index"], ascending=[False, True])
-    return part["image_index"].to_numpy(np.int32)
+        mask |= inside_polygon(x, y, polygon)
+    return most_flips(frame, mask)
+
+
+def most_flips(frame: pd.DataFrame, mask: np.ndarray | None = None) -> np.ndarray:
+    """image_index of rows of :func:`places`, most flips first, then by image_index; (n,) int32."""
+    rows = np.arange(len(frame)) if mask is None else np.flatnonzero(mask)
+    n_flips = frame["n_flips"].to_numpy()[rows].clip(max=32_767).astype(np.int16)
+    order = rows[np.argsort(-n_flips, kind="stable")]  # 16 bits are sorted by radix
+    return frame["image_index"].to_numpy(np.int32)[order]
+
+
+def rows_of(frame: pd.DataFrame, image_index: np.ndarray) -> pd.DataFrame:
+    """Rows of :func:`places` for images that are in it, in the order asked for."""
+    return frame.iloc[np.searchsorted(frame["image_index"].to_numpy(), image_index)]

@@ -45,12 +45,14 @@ def inside_polygon(x: Any, y: Any, polygon: Polygon) -> np.ndarray:
         return inside
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     near = np.flatnonzero((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
+    near = near[np.argsort(y[near])]
     px, py, crossed = x[near], y[near], np.zeros(len(near), bool)
     for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        if y1 == y2:
-            continue
-        spans = (y1 > py) != (y2 > py)
-        crossed ^= spans & (px < (x2 - x1) * (py - y1) / (y2 - y1) + x1)
+        # An edge concerns the points between its ends' heights alone: a slice, as they are sorted.
+        start, stop = np.searchsorted(py, (min(y1, y2), max(y1, y2)))
+        if start < stop:
+            level = py[start:stop]
+            crossed[start:stop] ^= px[start:stop] < (x2 - x1) * (level - y1) / (y2 - y1) + x1
     inside[near] = crossed
     return inside
 

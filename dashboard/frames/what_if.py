@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.flips import ask, with_names
+from dashboard.frames.database import ask
+from dashboard.frames.flips import with_names
 from selfml.counterfactual import Counterfactuals
 from selfml.effects import Effect
 from selfml.run import Run

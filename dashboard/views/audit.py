@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import audit_desk, audit_panels, components, flip_panels, load, state
 from dashboard.frames import flips as frames
 from selfml.decisions import StoreError
-from selfml.run import Run
+from selfml.run import Run, RunError
 
 PARTS = {
     "one": "One at a time",
@@ -76,6 +76,8 @@ try:
         f"Decisions are kept as those of “{desk.auditor}” on {desk.catalogue}. There is no "
         "sign-in: whoever reaches this page decides in that name (SELFML_AUDITOR)."
     )
+except RunError:
+    raise  # a file of the run, not the store
 except (StoreError, ValueError) as error:
     st.error(
         f"The store of decisions does not answer. {error}. Nothing that was saved is lost.",

@@ -13,6 +13,7 @@ from dashboard import components, load, state
 from dashboard.figures import map as figures
 from dashboard.frames import map as frames
 from dashboard.frames import polygons
+from dashboard.frames.density import density
 from dashboard.state import Selection
 from selfml.run import Run
 
@@ -24,14 +25,22 @@ def _figure(
     run: Run, kind: str, color: str, attribute: int | None, category: str, faded: bool
 ) -> go.Figure:
     """The figure of these choices; worked out once, so that the browser need not load it again."""
-    points = load.frame(run, frames.points, kind, category)
+    places = load.frame(run, frames.places, kind, category)
+    points = frames.drawn(run, places)
     values, names = frames.colour(run, points, color, attribute)
-    basis = load.frame(run, frames.basis_points, kind)
-    basis = basis[basis["category"] == category] if category else basis
+    basis = _basis(run, kind, category)
+    some = len(points) < len(places)
     return figures.scatter(
         points, values, names, basis, frames.hulls(basis, by_category=color == "category"),
         map_name=frames.MAPS[kind], value_title=frames.COLORS[color], faded=faded,
+        beneath=density(places["x"], places["y"]) if some else None,
+        n_uncovered=int(places["uncovered"].sum()),
     )  # fmt: skip
+
+
+def _basis(run: Run, kind: str, category: str) -> pd.DataFrame:
+    basis = load.frame(run, frames.basis_points, kind)
+    return basis[basis["category"] == category] if category else basis
 
 
 def _choices(run: Run, categories: Sequence[str]) -> tuple[str, int | None, str]:
@@ -100,26 +109,18 @@ def _drawn_before(figure: tuple, selection: Selection) -> list[polygons.Polygon]
     return polygons.from_text(st.session_state["map_drawn"][1])
 
 
-def _captions(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> list[str]:
-    rows = points.set_index("image_index").loc[chosen]
-    ids = load.table(run, "images", ["image_id"])["image_id"].iloc[chosen]
-    return [
-        f"{name.rpartition('/')[2]}\n{category}"
-        for name, category in zip(ids, rows["category"], strict=True)
-    ]
-
-
-def _grid(run: Run, points: pd.DataFrame, chosen: np.ndarray) -> None:
+def _grid(run: Run, places: pd.DataFrame, chosen: np.ndarray) -> None:
     start, stop = components.pager(len(chosen), PAGE_SIZE)
     shown = chosen[start:stop]
-    flips = points.set_index("image_index")["n_flips"].loc[shown]
+    rows = frames.rows_of(places, shown)
+    ids = load.table(run, "images", ["image_id"])["image_id"].iloc[shown]
     components.image_grid(
         run,
         shown,
-        _captions(run, points, shown),
+        [f"{i.rpartition('/')[2]}\n{c}" for i, c in zip(ids, rows["category"], strict=True)],
         [state.link("flips", image=int(i)) for i in shown],
         size_px=104,
-        badges=[f"{n} flip{'s' if n != 1 else ''}" if n else None for n in flips],
+        badges=[f"{n} flip{'s' if n != 1 else ''}" if n else None for n in rows["n_flips"]],
     )
 
 
@@ -131,41 +132,49 @@ def _heading(title: str, hint: str, *, clear: bool = True) -> None:
     st.caption(hint)
 
 
-def _chosen(run: Run, points: pd.DataFrame, selection: Selection) -> None:
+def _chosen(run: Run, places: pd.DataFrame, selection: Selection) -> None:
     """The pictures beside the map."""
     shapes = polygons.from_text(selection.area)
     if shapes:
-        chosen = frames.selected(points, shapes)
+        chosen = frames.selected(places, shapes)
         hint = "Most flips first. Click an image to see why its labels are flipped."
         hint = hint if len(chosen) else "No image lies there. Draw around some points."
         _heading(f"{len(chosen):,} images in your selection", hint)
-    elif selection.image is not None and (points["image_index"] == selection.image).any():
+    elif selection.image is not None and (places["image_index"] == selection.image).any():
         chosen = np.array([selection.image])
         _heading("The image you clicked", "Click it to see why its labels are flipped.")
     elif selection.coverage == "uncovered":
-        order = points.sort_values("hull_distance", ascending=False, kind="stable")
+        order = places.sort_values("hull_distance", ascending=False, kind="stable")
         chosen = order["image_index"].to_numpy()
         hint = "Farthest from the basis first. Draw around points to see only those."
         _heading(f"{len(chosen):,} images not covered", hint, clear=False)
     else:
-        order = points.sort_values(["n_flips", "image_index"], ascending=[False, True])
-        chosen = order["image_index"].to_numpy()[:PAGE_SIZE]
+        chosen = frames.most_flips(places)[:PAGE_SIZE]
         hint = "Draw around points in the map to see those images here instead."
         _heading("Images with the most flips", hint, clear=False)
     if len(chosen):
-        _grid(run, points, chosen)
+        _grid(run, places, chosen)
 
 
-def _about(run: Run, points: pd.DataFrame, kind: str, category: str, by_category: bool) -> None:
-    basis = load.frame(run, frames.basis_points, kind)
-    basis = basis[basis["category"] == category] if category else basis
-    inside = frames.share_inside(points, frames.hulls(basis, by_category))
-    text = f"{len(points):,} images, {len(basis):,} basis images."
+def _share_inside(run: Run, kind: str, category: str, by_category: bool) -> float:
+    places = load.frame(run, frames.places, kind, category)
+    basis = _basis(run, kind, category)
+    return frames.share_inside(places, frames.hulls(basis, by_category))
+
+
+def _about(run: Run, n_places: int, kind: str, category: str, by_category: bool) -> None:
+    basis = _basis(run, kind, category)
+    inside = load.frame(run, _share_inside, kind, category, by_category)
+    text = f"{n_places:,} images, {len(basis):,} basis images."
     if np.isfinite(inside):
         text += f" {inside:.0f} % lie within the dotted hull of the basis images"
         text += " of their category." if by_category else "."
-    if len(points) == frames.MAX_POINTS:
-        text += " Drawn is a sample that has every category in its share and all basis images."
+    if n_places > frames.MAX_POINTS:
+        text += (
+            f" Drawn are {frames.MAX_POINTS:,} of them: all basis images, then images with flips, "
+            "every category in its share. The grey beneath is how many images there are in all, "
+            "and what you draw around counts them all."
+        )
     st.caption(text)
 
 
@@ -176,8 +185,8 @@ def show() -> None:
     categories = load.frame(run, frames.categories)
     color, attribute, category = _choices(run, categories)
     selection = state.read()
-    points = load.frame(run, frames.points, selection.map, category)
-    if points.empty:
+    places = load.frame(run, frames.places, selection.map, category)
+    if places.empty:
         components.empty_state(
             f"This run has no {frames.MAPS[selection.map]} map yet",
             f"Make it with `selfml map {run.path}`; it takes a minute or two.",
@@ -193,9 +202,9 @@ def show() -> None:
             selection_mode=("points", "box", "lasso"), config=components.figure_config("map"),
             alt="Map of all images; images made of the same basis images lie near each other",
         )  # fmt: skip
-        _about(run, points, selection.map, category, color == "category")
+        _about(run, len(places), selection.map, category, color == "category")
     with right:
-        only = points[points["uncovered"]] if selection.coverage == "uncovered" else points
+        only = places[places["uncovered"]] if selection.coverage == "uncovered" else places
         _chosen(run, only, selection)
 
 

@@ -15,59 +15,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
 
-from selfml import flips
 from selfml.counterfactual import Counterfactuals
 from selfml.effects import FlipIndex
-from selfml.flips import EvidenceModel
+from tests.benchmarks.worlds import draw
 
 REPEATS = 25
-
-
-def draw(
-    n_images: int, n_atoms: int, n_attributes: int, non_zeros: int, flip_bias: float, seed: int
-) -> tuple[Counterfactuals, np.ndarray, np.ndarray]:
-    """Counterfactuals over drawn arrays, and image_index and attribute_index of its flips.
-
-    Parameters
-    ----------
-    flip_bias : float
-        Log-odds by which the classifier contradicts the given labels; more gives more flips.
-    """
-    rng = np.random.default_rng(seed)
-    popular = rng.pareto(1.5, n_atoms) + 0.2
-    atoms = rng.choice(n_atoms, (n_images, non_zeros), p=popular / popular.sum())
-    shares = rng.dirichlet(np.ones(non_zeros), n_images).astype(np.float32)
-    rows = np.repeat(np.arange(n_images, dtype=np.int32), non_zeros)
-    mixed = sparse.csr_matrix((shares.ravel(), (rows, atoms.ravel())), (n_images, n_atoms))
-    shape = (n_images, n_attributes)
-    given = rng.choice(np.array([-1, 0, 1], np.int8), shape, p=[0.05, 0.75, 0.2])
-    against = np.where(given == 1, -flip_bias, flip_bias)
-    model = EvidenceModel(
-        prior=rng.uniform(0.02, 0.5, n_attributes),
-        smoothing=0.1,
-        bias=rng.normal(size=n_attributes),
-        basis_weight=rng.uniform(0.5, 1.5, n_attributes),
-        strict_bias=rng.normal(size=n_attributes),
-        strict_basis_weight=rng.uniform(0.5, 1.5, n_attributes),
-        llr=rng.normal(size=(6, n_attributes, 2)),
-        categories=tuple("abcde"),
-    )
-    terms = [
-        (against + rng.normal(size=shape)).astype(np.float32),
-        rng.normal(size=shape).astype(np.float32),
-    ]
-    labels = rng.choice(np.array([-1, 0, 1], np.int8), (n_atoms, n_attributes), p=[0.1, 0.6, 0.3])
-    category = rng.integers(0, 6, n_images)
-    scores = flips.label_scores(mixed, flips.basis_values(labels, model.prior))
-    score = flips.evidence(model, scores, given, category, *terms).score
-    image, attribute = np.nonzero((given >= 0) & (flips.corrected_labels(given, score) != given))
-    index = FlipIndex.build(image, attribute, n_images)
-    world = Counterfactuals(
-        model, "full", mixed.tocsc(), mixed, labels, given, *terms, category, index
-    )
-    return world, image, attribute
 
 
 def measure(name: str, limit_ms: float | None, calls: list[Callable[[], object]]) -> None:

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,24 +63,31 @@ def _wait_until_up(url: str, server: subprocess.Popen, limit_s: float = 60) -> N
     raise TimeoutError(f"the server did not answer within {limit_s} s")
 
 
-@pytest.fixture(scope="session")
-def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``streamlit run dashboard/app.py``, as a user starts it; yields its address."""
+@contextmanager
+def running_server(runs: Path, log: Path) -> Iterator[tuple[str, int]]:
+    """``streamlit run dashboard/app.py``, as a user starts it; its address and process id."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     options = ["--server.port", str(port), "--server.headless", "true"]
-    environment = {**os.environ, "SELFML_RUNS": str(browser_runs)}
-    log = tmp_path_factory.mktemp("server") / "log.txt"
+    environment = {**os.environ, "SELFML_RUNS": str(runs)}
     with open(log, "wb") as sink:
         server = subprocess.Popen(
             command + options, cwd=REPOSITORY, env=environment, stdout=sink, stderr=sink
         )
         try:
             _wait_until_up(f"http://127.0.0.1:{port}", server)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", server.pid
         finally:
             server.terminate()
             server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the server over ``browser_runs``."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with running_server(browser_runs, log) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def test_names_from_the_catalogue_are_escaped(runs, monkeypatch):
     assert "<script>" not in html
     assert "<b>" not in html
     assert 'href="/?a=&quot;b&quot;"' in html
-    assert 'alt="Image 0. &lt;script&gt;' in html
+    assert 'alt="Image 0. ‹script›' in html
 
 
 def test_lists_of_another_length_are_refused(runs, monkeypatch):

@@ -1,0 +1,81 @@
+"""DuckDB over a run's tables: those that lists are paged from are kept in its memory.
+
+Reading twenty-four scattered rows of a Parquet file means reading nearly all of it, and time
+grows with the run. DuckDB's own tables find rows by their number, and skip blocks by the smallest
+and largest value in each. A run's ``flips`` of 900,000 rows take about 60 MB; the tables of the
+``MAX_TABLES`` last used runs are kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cache
+from hashlib import sha256
+from threading import Lock
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from selfml.run import Run, damaged
+
+MAX_TABLES = 12
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
+#: table of a run -> what is kept of it, in which order of rows
+KEPT = {
+    "flips": "SELECT * FROM read_parquet(?)",
+    "images": "SELECT image_index, image_id, category, split FROM read_parquet(?)",
+    "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
+}
+_tables: OrderedDict[str, None] = OrderedDict()
+_lock = Lock()
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One database in memory, with compression (DuckDB has it off there by default)."""
+    connection = duckdb.connect()
+    connection.execute("ATTACH ':memory:' AS runs (COMPRESS)")
+    return connection
+
+
+def ask(sql: str, values: list[Any]) -> pd.DataFrame:
+    """The answer to a DuckDB query; each call has its own cursor, so threads may share it.
+
+    Raises
+    ------
+    RunError
+        When a file that it reads is missing or damaged.
+    """
+    with _database().cursor() as cursor:
+        try:
+            return cursor.execute(sql, values).df()
+        except UNREADABLE as error:
+            files = dict.fromkeys(v for v in values if isinstance(v, str) and ".parquet" in v)
+            named = [file for file in files if file in str(error)] or list(files)
+            raise damaged(", ".join(named), error) from error
+
+
+def kept(run: Run, name: str) -> str:
+    """Name, for a query, of a table of the run; loaded when first asked for.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``KEPT``; row ``r`` of the file is ``rowid`` r, where the order is the file's.
+    """
+    path = run.table_path(name)
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise damaged(path, error) from error
+    key = f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
+    table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
+    with _lock:
+        if table not in _tables:
+            ask(f"CREATE TABLE {table} AS {KEPT[name]}", [str(path)])
+        _tables[table] = None
+        _tables.move_to_end(table)
+        while len(_tables) > MAX_TABLES:
+            ask(f"DROP TABLE {_tables.popitem(last=False)[0]}", [])
+    return table

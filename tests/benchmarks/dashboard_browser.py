@@ -1,0 +1,225 @@
+"""Times, bytes and memory of the dashboard in a real browser, over its real server.
+
+Chromium is headless and draws WebGL in software, which is slower than on a desk. Streamlit's own
+scripts come from the browser's cache, as they do from the second visit on. Beside the time that
+passed stands the time of all processors for server and browser together (``_cpu``): on two free
+cores what passes is less than that, on a busy machine much more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_server, settled
+
+LIMIT_MS = 120_000
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+VIEWS = ("", "map", "basis", "attributes", "flips")
+DRAWN = """() => {
+  const plots = [...document.querySelectorAll('.js-plotly-plot')];
+  return plots.some((p) => p.querySelector('.main-svg') && (p._fullData || []).length);
+}"""
+
+
+def cpu_s() -> float:
+    """Seconds that processors spent on all processes below this one: server and browser."""
+    parents, spent = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # has just ended
+            continue
+        parents[int(folder.name)], spent[int(folder.name)] = (
+            int(fields[1]),
+            sum(map(int, fields[11:15])),
+        )
+    below, found = {os.getpid()}, True
+    while found:
+        found = {p for p, parent in parents.items() if parent in below} - below
+        below |= found
+    return TICK_S * sum(spent[p] for p in below - {os.getpid()})
+
+
+class Watch:
+    """Milliseconds since it was made: passed, and of processors."""
+
+    def __init__(self) -> None:
+        self.cpu, self.start = cpu_s(), time.perf_counter()
+
+    def read(self) -> tuple[float, float]:
+        """Both times."""
+        passed = time.perf_counter() - self.start
+        return 1000 * passed, 1000 * (cpu_s() - self.cpu)
+
+
+def percentiles(name: str, times: list[tuple[float, float]]) -> dict[str, float]:
+    """``<name>_p50`` and ``_p95``, and ``<name>_cpu`` (p50)."""
+    passed, cpu = np.array(times).T
+    p50, p95 = np.percentile(passed, [50, 95])
+    return {f"{name}_p50": p50, f"{name}_p95": p95, f"{name}_cpu": float(np.median(cpu))}
+
+
+@dataclass
+class Session:
+    """A tab, and what came to it over the websocket."""
+
+    page: Page
+    url: str
+    run: str
+    received: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(LIMIT_MS)
+        self.page.on("websocket", self._listen)
+
+    def _listen(self, socket) -> None:
+        socket.on("framereceived", lambda payload: self.received.append(len(payload)))
+
+    def open(self, view: str, query: str = "") -> None:
+        """Go to a view and wait until its script has ended."""
+        self.page.goto(f"{self.url}/{view}?run={self.run}{query}")
+        self.page.locator("h1").first.wait_for()
+        settled(self.page)
+
+    def first_figure(self, view: str) -> tuple[float, float]:
+        """From the address to a drawn figure (ms, see :class:`Watch`)."""
+        watch = Watch()
+        self.page.goto(f"{self.url}/{view}?run={self.run}", wait_until="commit")
+        self.page.wait_for_function(DRAWN, polling="raf")
+        return watch.read()
+
+    def taken(self) -> int:
+        """Bytes since the last call."""
+        total = sum(self.received)
+        self.received.clear()
+        return total
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """PSS of a process, and the part of it that is not of files, in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    values = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+    return values["Pss"] / 1024, values["Pss_Anon"] / 1024
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    with sync_playwright() as playwright:
+        own = str(CHROMIUM) if CHROMIUM.exists() else None
+        found = playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -> dict[str, float]:
+    """Open one run in a server of its own, and work with it.
+
+    Returns
+    -------
+    dict
+        ``pss_idle``, ``pss_first``, ``pss_tenth`` (MiB, of the server with no session, one and
+        the last), ``anon_`` of each (the part that is not of files), ``pss_each`` (for each
+        further session); ``bytes_<view>``, ``bytes_turn`` (a page of the grid turned beside an
+        unchanged map); ``figure_<view>`` (ms to the first figure, opened for the first time),
+        and of later ones, of a lasso until its images, of an image until its labels and of a
+        label until its receipt what :func:`percentiles` gives.
+    """
+    found: dict[str, float] = {}
+    with running_server(run_folder.parent, log) as (url, pid), browser() as chromium:
+
+        def note_memory(when: str) -> None:
+            found[f"pss_{when}"], found[f"anon_{when}"] = memory_mb(pid)
+
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        warm = Session(context.new_page(), url, "demo")
+        warm.open("map")  # Streamlit's scripts into the browser, its modules into the server
+        warm.page.close()
+        note_memory("idle")
+        one = Session(context.new_page(), url, run_folder.name)
+        found |= _figures(one, repeats) | _bytes(one)
+        note_memory("first")
+        found |= _lassos(one, repeats)
+        note_memory("worked")
+        for _ in range(sessions - 1):
+            _bytes(Session(context.new_page(), url, run_folder.name))
+        note_memory("tenth")
+        context.close()
+    found["pss_each"] = (found["pss_tenth"] - found["pss_worked"]) / max(sessions - 1, 1)
+    return found
+
+
+def _figures(one: Session, repeats: int) -> dict[str, float]:
+    found = {}
+    for view in ("", "map"):
+        name = f"figure_{view or 'overview'}"
+        found[name], found[f"{name}_first_cpu"] = one.first_figure(view)
+        found |= percentiles(name, [one.first_figure(view) for _ in range(repeats)])
+    return found
+
+
+def _bytes(session: Session) -> dict[str, float]:
+    """Every view opened in turn, by its address."""
+    found = {}
+    for view in VIEWS:
+        session.taken()
+        session.open(view)
+        found[f"bytes_{view or 'overview'}"] = session.taken()
+    return found
+
+
+def _lassos(one: Session, repeats: int) -> dict[str, float]:
+    """Draw around points, see the grid; open an image of it, then a receipt."""
+    page, times, turned = one.page, {"lasso": [], "labels": [], "receipt": []}, 0
+    for i in range(repeats):
+        one.open("map")
+        page.wait_for_function(DRAWN)
+        page.wait_for_timeout(1500)  # WebGL draws after the axes
+        box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+        times["lasso"].append(_draw(page, box, i))
+        settled(page)
+        one.taken()
+        page.get_by_role("button", name="Next").click()
+        page.get_by_text("13–24 of").wait_for()
+        settled(page)
+        turned = one.taken()
+        watch = Watch()
+        page.locator(".sm-item a").first.click()
+        page.locator(".rc-head").first.wait_for()
+        times["labels"].append(watch.read())
+        watch = Watch()
+        page.locator("a[href*='flip=']").first.click()
+        page.get_by_text("What the image is made of").wait_for()
+        times["receipt"].append(watch.read())
+    found = {"bytes_turn": turned}
+    for name, measured in times.items():
+        found |= percentiles(name, measured)
+    return found
+
+
+def _draw(page: Page, box: dict, i: int) -> tuple[float, float]:
+    """From letting go of the mouse to the images of the i-th lasso beside the map."""
+    t = np.linspace(0, 2 * np.pi, 12)
+    reach = 0.42 - 0.02 * (i % 10)
+    x = box["x"] + box["width"] * (0.5 + reach * np.cos(t))
+    y = box["y"] + box["height"] * (0.5 + reach * np.sin(t))
+    page.mouse.move(x[0], y[0])
+    page.mouse.down()
+    for place in zip(x[1:], y[1:], strict=True):
+        page.mouse.move(*place, steps=2)
+    watch = Watch()
+    page.mouse.up()
+    page.get_by_text("in your selection").wait_for()
+    page.wait_for_function(
+        "() => document.querySelectorAll('.sm-item img').length >= 12"
+        " && document.querySelector('.sm-item img').complete"
+    )
+    return watch.read()

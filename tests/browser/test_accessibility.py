@@ -1,0 +1,143 @@
+"""Every view as axe-core sees it, light and dark, and from a phone to a wide screen.
+
+A finding of Streamlit's or Plotly's own that cannot be mended here is listed in ``KNOWN`` with its
+reason; everything else that axe calls serious or critical fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dashboard.frames.audit import cells_of
+from dashboard.frames.flips import FlipQuery, flips_page
+from selfml.decisions import Store
+from selfml.run import Run, catalogue_of
+from tests.browser.conftest import running_server, settled
+from tests.tiny_run import build_tiny_run
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.base", reason="pip install -e '.[dev]'")
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., "sync_api.Page"]
+
+VIEWS = (
+    "overview",
+    "overview?run=training",
+    "overview?run=nothing",
+    "map?color=changed&attribute=1",
+    "map?area=-99,-99;99,-99;99,99;-99,99",
+    "basis",
+    "basis?part=labels",
+    "basis?part=images",
+    "basis?part=faithfulness",
+    "basis?part=to-label",
+    "basis?part=to-label&basis=1",
+    "basis?basis=3",
+    "attributes",
+    "attributes?part=flips",
+    "attributes?part=right",
+    "attributes?part=prevalence",
+    "attributes?part=category",
+    "attributes?part=compare&other=other",
+    "attributes?attribute=1",
+    "flips",
+    "flips?direction=to_1&attribute=999&category=none",
+    "flips?flip=0-0&without=1",
+    "flips?image=0",
+    "audit",
+    "audit?part=all",
+    "audit?part=conflicts",
+    "audit?part=traced",
+    "audit?part=history",
+)
+WIDTHS = (390, 768, 1440, 2560)
+AXE_WIDTHS = (390, 1440)
+# What differs between light and dark; all other rules are about the same document.
+COLOUR_RULES = ("color-contrast", "link-in-text-block")
+BACKGROUND = {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 19, 25)"}
+# (rule, what the selector of the finding holds, why it stays)
+KNOWN: tuple[tuple[str, str, str], ...] = ()
+
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own: its decisions, conflicts among them, are no other test's."""
+    runs = tmp_path_factory.mktemp("accessible_runs")
+    build_tiny_run(runs / "training", status="running")
+    build_tiny_run(runs / "other", seed=1)
+    run = Run(build_tiny_run(runs / "tiny", n_images=200, n_atoms=12))
+    cells = cells_of(flips_page(run, FlipQuery(), 1, 24))
+    with Store(f"sqlite:///{runs / 'decisions.db'}") as store:
+        for auditor, decision, chosen in (
+            ("ann", "reject", cells[::2]),
+            ("bob", "accept", cells[:6]),
+        ):
+            store.decide(catalogue_of(run), chosen, decision, auditor=auditor, run_id="tiny")
+    with running_server(runs, tmp_path_factory.mktemp("server") / "log.txt") as (url, _):
+        yield url
+
+
+def show(page: sync_api.Page, scheme: str, width: int) -> None:
+    """The page in this scheme and width, once it has followed."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_function(
+        "color => getComputedStyle(document.querySelector('[data-testid=stApp]'))"
+        ".backgroundColor === color",
+        arg=BACKGROUND[scheme],
+    )
+
+
+def findings(page: sync_api.Page, rules: tuple[str, ...] = ()) -> list[str]:
+    """What axe calls serious or critical and ``KNOWN`` does not list, a line each."""
+    options: dict[str, Any] = {"resultTypes": ["violations"], "elementRef": False}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
+    return [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+        if not any(one["id"] == rule and part in str(node["target"]) for rule, part, _ in KNOWN)
+    ]
+
+
+def fits(page: sync_api.Page) -> None:
+    """Nothing scrolls sideways but what is made to."""
+    page.wait_for_function(
+        "() => [document.scrollingElement, document.querySelector('[data-testid=stMain]')]"
+        ".every(e => e.scrollWidth <= e.clientWidth && e.clientWidth <= innerWidth)",
+        timeout=5_000,
+    )
+
+
+def open_all(page: sync_api.Page) -> None:
+    """Unfold what is folded, so that it is looked at, too."""
+    page.evaluate(
+        "() => document.querySelectorAll('[data-testid=stMain] details:not([open]) > summary')"
+        ".forEach(e => e.click())"
+    )
+    settled(page)
+    sync_api.expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=30_000)
+
+
+@pytest.mark.parametrize("address", VIEWS)
+def test_a_view_reads_well_in_every_light_and_width(open_view: Open, page, address: str):
+    view, _, query = address.partition("?")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    open_view(view, query if query.startswith("run=") else f"run=tiny&{query}")
+    open_all(page)
+    page.evaluate(axe.AXE_SCRIPT)
+    problems = []
+    for scheme, rules in (("light", ()), ("dark", COLOUR_RULES)):
+        for width in AXE_WIDTHS:
+            show(page, scheme, width)
+            problems += [f"{scheme}, {width} px: {one}" for one in findings(page, rules)]
+    for width in WIDTHS:
+        show(page, "dark", width)
+        fits(page)
+    assert problems == []
