@@ -9,9 +9,9 @@ import streamlit as st
 
 from dashboard import media, state
 from dashboard.figures.theme import RIGHT, TO_0, TO_1, WRONG
-from dashboard.frames.receipt_words import MARKS, percent
+from dashboard.frames.receipt_words import percent
 from dashboard.receipt_html import CSS as RECEIPT_CSS
-from dashboard.receipt_html import chip, mark_color, spoken
+from dashboard.receipt_html import chip, mark_lines, spoken
 from selfml.run import Run
 
 CSS = (
@@ -32,8 +32,6 @@ CSS = (
 .fc-bar{{height:7px;border-radius:4px;background:{TO_0}66;margin:6px 0 2px;overflow:hidden}}
 .fc-bar span{{display:block;height:100%;background:{TO_1}}}
 .fc-note{{font-size:.75rem;opacity:.8}}
-.fc-mark{{font-size:.75rem;font-weight:600;border-left:3px solid var(--c);padding-left:6px;
- margin:2px 0 4px}}
 .fc-line{{display:flex;gap:6px 20px;flex-wrap:wrap;font-size:.95rem;align-items:baseline;
  font-variant-numeric:tabular-nums}}
 .fc-line strong{{font-size:1.25rem}}
@@ -79,16 +77,12 @@ def _card(row: object, url: str, href: str) -> str:
         chips.append(chip("right", RIGHT, "✓") if right else chip("wrong", WRONG, "✕"))
     if row.auto_accept:
         chips.append(f'<span title="{SAFE}">{chip("safe", RIGHT, "✓✓")}</span>')
-    marks = "".join(
-        f'<div class="fc-mark" style="--c:{mark_color(text)}">! {text}</div>'
-        for text in MARKS[row.reason]
-    )
     sure = percent(row.confidence).replace("over ", "&gt;")
     alt = f"{row.attribute}: {'added' if added else 'taken off'}, image {row.image_index}"
     return (
         f'<a class="fc-card" href="{escape(href)}" target="_self">'
         f'<img src="{escape(url)}" alt="{spoken(alt)}" loading="lazy" decoding="async">'
-        f"<b>{escape(row.attribute)}</b>{marks}"
+        f"<b>{escape(row.attribute)}</b>{mark_lines(row.reason)}"
         f'<div class="fc-row"><span>{sure}</span>{"".join(chips)}</div>'
         f'<div class="fc-bar"><span style="width:{100 * row.label_score:.1f}%"></span></div>'
         f'<div class="fc-note">basis images say {100 * row.label_score:.0f} %</div></a>'

@@ -62,6 +62,8 @@ CSS = f"""
 .rc-sum a{{color:inherit!important;text-decoration:underline;text-decoration-color:#1f77c9;
  text-decoration-thickness:2px;text-underline-offset:3px;overflow-wrap:anywhere}}
 .rc-sum a:hover,.rc-sum a:focus-visible{{background:#1f77c933}}
+.rc-mark{{font-size:.75rem;font-weight:600;border-left:3px solid var(--c);padding-left:6px;
+ margin:2px 0 4px}}
 .rc-scroll{{overflow-x:auto}}
 .rc-narrow{{max-width:520px}}
 </style>
@@ -87,16 +89,21 @@ def label_chip(label: int, before: str = "") -> str:
     return chip(f"{before}{LABEL_WORDS[label]}", COLOR[label], SIGN[label])
 
 
-def marks(name: str, *, upper: bool = False) -> list[str]:
-    """Chips that say where basis images are not the reason; ``name`` of ``selfml.reasons``."""
-    return [
-        chip(text[:1].upper() + text[1:] if upper else text, mark_color(text), "!")
+def mark_lines(name: str) -> str:
+    """Where basis images are not the reason, in small lines; ``name`` of ``selfml.reasons``."""
+    return "".join(
+        f'<div class="rc-mark" style="--c:{_mark_color(text)}">! {text}</div>'
         for text in MARKS.get(name, ())
-    ]
+    )
 
 
-def mark_color(text: str) -> str:
-    """Of a mark: what speaks against the label stands out more than what it does without."""
+def _mark_chips(name: str) -> list[str]:
+    texts = MARKS.get(name, ())
+    return [chip(text[:1].upper() + text[1:], _mark_color(text), "!") for text in texts]
+
+
+def _mark_color(text: str) -> str:
+    """What speaks against the label stands out more than what it does without."""
     return WRONG if "disagree" in text else NEUTRAL
 
 
@@ -107,7 +114,7 @@ def verdict_chips(receipt: Receipt, of: Verdict) -> str:
     else:
         done = ("Kept", NEUTRAL, "=") if receipt.given >= 0 else ("Not given", NEUTRAL, "?")
     chips = [chip(*done), chip(f"{percent(of.confidence)} sure", NEUTRAL, "◔")]
-    chips += marks(reason(receipt, of), upper=True) or [chip("Basis images agree", RIGHT, "✓")]
+    chips += _mark_chips(reason(receipt, of)) or [chip("Basis images agree", RIGHT, "✓")]
     if of.auto_accept:
         chips.append(chip("Safe to accept", RIGHT, "✓"))
     if of.truth >= 0:
@@ -258,19 +265,15 @@ def terms_table(terms: pd.DataFrame, name: str) -> str:
     return _table(name, ("Evidence", "Log-odds"), [*rows, ("Score", f"{score:+.4f}")])
 
 
-def _changed_chips(row: object) -> str:
-    """Whether a label was changed, and where the basis images are not the reason."""
-    return " ".join([chip("changed", NEUTRAL, "→"), *marks(row.reason)]) if row.flipped else ""
-
-
 def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequence[str]) -> str:
     """One image and its labels as given, corrected and verified; each row leads to its receipt."""
     rows = "".join(
-        f'<tr><td><a href="{escape(href)}" target="_self">{escape(row.attribute)}</a></td>'
+        f'<tr><td><a href="{escape(href)}" target="_self">{escape(row.attribute)}</a>'
+        f"{mark_lines(row.reason)}</td>"
         f"<td>{label_chip(row.given)}</td><td>{label_chip(row.corrected)}</td>"
         f"<td>{label_chip(row.truth) if row.truth >= 0 else ''}</td>"
         f"<td>{100 * row.label_score:.0f} %</td>"
-        f"<td>{_changed_chips(row)}</td></tr>"
+        f"<td>{chip('changed', NEUTRAL, '→') if row.flipped else ''}</td></tr>"
         for row, href in zip(labels.itertuples(), hrefs, strict=True)
     )
     names = ("Attribute (opens its receipt)", "Given", "Corrected", "Verified", "Basis score", "")

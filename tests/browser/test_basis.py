@@ -13,6 +13,7 @@ from dashboard.frames import coverage
 from dashboard.frames.faithfulness import deletion_sentence, table
 from dashboard.frames.flips import FlipQuery, flips_summary
 from selfml.run import Run
+from tests.browser.conftest import settled
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -64,7 +65,9 @@ def test_faithfulness_is_shown_and_saved(open_view: Open, browser_runs: Path):
     sync_api.expect(page.get_by_text(deletion_sentence(rows, "full"))).to_be_visible()
     lines = page.locator(".js-plotly-plot").first.locator(".scatterlayer .trace")
     sync_api.expect(lines).to_have_count(5, timeout=30_000)
+    settled(page)
     page.get_by_text("All figures as a table").click()
+    settled(page)
     with page.expect_download() as download:
         page.locator("[data-testid=stDownloadButton] button").click()
     saved = pd.read_csv(download.value.path(), encoding="utf-8-sig")

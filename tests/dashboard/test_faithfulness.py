@@ -134,7 +134,7 @@ def test_cards_say_it_before_anything_else(run: Run):
     for row in page.itertuples():
         html = flip_cards._card(row, "u", "h")
         assert (row.reason == "contradicted") == (not row.strict_agrees)
-        assert html.count("fc-mark") == (row.reason != "basis")
+        assert html.count("rc-mark") == (row.reason != "basis")
         if row.reason != "basis":
             mark = {"other": "stands without", "contradicted": "basis images disagree"}[row.reason]
             assert html.index(mark) < html.index("fc-row") < html.index("fc-bar")
