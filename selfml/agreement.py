@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score
 
 COLUMNS = ("one", "other", "both decided", "agree", "kappa")
 
@@ -25,6 +24,8 @@ def kappas(said: pd.DataFrame) -> pd.DataFrame:
         ``COLUMNS``: agree is a share of 0..1; kappa is NaN where both always said one and the
         same, for chance alone would then agree as well.
     """
+    from sklearn.metrics import cohen_kappa_score  # much memory, for few pages
+
     sure = said[said["decision"] != "unsure"]
     table = sure.pivot_table(
         index=["image_id", "attribute"], columns="auditor", values="decision", aggfunc="last"

@@ -27,7 +27,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score
 
 
 @dataclass(frozen=True)
@@ -330,6 +329,8 @@ def average_precision(positive: NDArray, scores: NDArray, needs_negative: bool =
     """AP of one ranking (scikit-learn's); NaN without a positive, or by choice a negative."""
     if not positive.any() or (needs_negative and positive.all()):
         return float("nan")
+    from sklearn.metrics import average_precision_score  # the dashboard loads this module too
+
     return float(average_precision_score(positive, scores))
 
 
