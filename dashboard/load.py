@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from dashboard.frames import what_if
@@ -21,6 +22,9 @@ from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
 from selfml.suggestions import RESULTS
 from selfml.suggestions import simulation as read_simulation
+
+# Arrow's own allocators keep what was freed: 60 MB of 315 after one look at a run of 60,000 images.
+pa.set_memory_pool(pa.system_memory_pool())
 
 
 @dataclass(frozen=True)
