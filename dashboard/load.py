@@ -26,6 +26,9 @@ from selfml.run import Run, RunError
 from selfml.suggestions import RESULTS
 from selfml.suggestions import simulation as read_simulation
 
+# Arrow's own allocators keep what was freed: 60 MB of 315 after one look at a run of 60,000 images.
+pa.set_memory_pool(pa.system_memory_pool())
+
 
 @dataclass(frozen=True)
 class RunSummary:

@@ -13,6 +13,7 @@ from dashboard.figures.density import add_density
 from dashboard.frames.density import Density
 
 HEIGHT_PX = 620
+MANY_MARKS, MANY_BASIS = 1_000, 200  # above it marks are smaller, or they would hide the map
 # Groups that are not categories keep one colour each in every run.
 FIXED = {
     "other": theme.NEUTRAL,
@@ -36,7 +37,9 @@ def _sizes(n_points: int) -> tuple[float, float]:
         return 8.0, 0.85
     if n_points <= 5_000:
         return 5.5, 0.75
-    return (4.0, 0.6) if n_points <= 30_000 else (3.0, 0.5)
+    if n_points <= 30_000:
+        return 4.0, 0.6
+    return (3.0, 0.5) if n_points <= 80_000 else (2.0, 0.5)
 
 
 def _trace(
@@ -184,9 +187,10 @@ def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float, n_all: 
     rows = points[points["uncovered"]]
     if rows.empty:
         return
+    many = len(rows) > MANY_MARKS
     marker = {
-        "size": size + 4, "symbol": "x-thin-open", "opacity": 0.9,
-        "color": theme.WRONG, "line": {"width": 1.5, "color": theme.WRONG},
+        "size": size + (2 if many else 4), "symbol": "x-thin-open", "opacity": 0.5 if many else 0.9,
+        "color": theme.WRONG, "line": {"width": 0.75 if many else 1.5, "color": theme.WRONG},
     }  # fmt: skip
     label = "Not covered by the basis"
     figure.add_trace(_trace(rows, f"Not covered ({n_all or len(rows):,})", marker, label))
@@ -195,9 +199,10 @@ def _add_uncovered(figure: go.Figure, points: pd.DataFrame, size: float, n_all: 
 def _add_basis(figure: go.Figure, basis: pd.DataFrame) -> None:
     if basis.empty:
         return
+    many = len(basis) > MANY_BASIS
     marker = {
-        "size": 11, "symbol": "diamond", "color": theme.BASIS,
-        "line": {"width": 1.5, "color": "#ffffff"},
+        "size": 7 if many else 11, "symbol": "diamond", "color": theme.BASIS,
+        "line": {"width": 0.75 if many else 1.5, "color": "#ffffff"},
     }  # fmt: skip
     label = "Basis image, part of %{text} images"
     trace = _trace(basis, "Basis images", marker, label)
