@@ -43,6 +43,7 @@ CSS = """
 [data-testid="stCaptionContainer"],[data-testid="stCaptionContainer"] p{color:inherit!important}
 [data-testid="stCaptionContainer"]{opacity:.78}
 [data-testid=stBaseButton-primary]:not(:disabled){color:light-dark(#fff,#0f1319)}
+[data-testid=stPageLink] a:focus-visible{outline:2px solid #1f77c9;outline-offset:1px}
 .stMainBlockContainer{padding-top:3.2rem;max-width:1600px}
 @media (max-width:640px){.stMainBlockContainer{padding:3.2rem .9rem 3rem}}
 </style>

@@ -7,6 +7,7 @@ reason; everything else that axe calls serious or critical fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
 from tests.browser.conftest import running_server, settled
 from tests.tiny_run import build_tiny_run
+from tests.what_if_cases import fragile_flip
 
 sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.base", reason="pip install -e '.[dev]'")
@@ -45,7 +47,7 @@ VIEWS = (
     "attributes?attribute=1",
     "flips",
     "flips?direction=to_0&min_confidence=1",
-    "flips?flip=0-0&without=1",
+    "flips?flip=FALLING",
     "flips?image=0",
     "audit",
     "audit?part=all",
@@ -53,18 +55,25 @@ VIEWS = (
     "audit?part=traced",
     "audit?part=history",
 )
-WIDTHS = (390, 768, 1440, 2560)
-AXE_WIDTHS = (390, 1440)
 # What differs between light and dark; all other rules are about the same document.
 COLOUR_RULES = ("color-contrast", "link-in-text-block")
+# How a view is looked at: scheme, width in pixels, rules; () means all, None only that it fits.
+LOOKS: tuple[tuple[str, int, tuple[str, ...] | None], ...] = (
+    ("light", 1440, ()),
+    ("light", 390, ()),
+    ("dark", 390, COLOUR_RULES),
+    ("dark", 768, None),
+    ("dark", 1440, COLOUR_RULES),
+    ("dark", 2560, None),
+)
 BACKGROUND = {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 19, 25)"}
 # (rule, what the selector of the finding holds, why it stays)
 KNOWN: tuple[tuple[str, str, str], ...] = ()
 
 
 @pytest.fixture(scope="module")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own: its decisions, conflicts among them, are no other test's."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run with decisions and conflicts, one beside it, and one in training."""
     runs = tmp_path_factory.mktemp("accessible_runs")
     build_tiny_run(runs / "training", status="running")
     build_tiny_run(runs / "other", seed=1)
@@ -76,8 +85,21 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             ("bob", "accept", cells[:6]),
         ):
             store.decide(catalogue_of(run), chosen, decision, auditor=auditor, run_id="tiny")
+    return runs
+
+
+@pytest.fixture(scope="module")
+def app_url(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own: its decisions are no other test's."""
     with running_server(runs, tmp_path_factory.mktemp("server") / "log.txt") as (url, _):
         yield url
+
+
+@pytest.fixture(scope="module")
+def falling(runs: Path) -> str:
+    """A flip that falls without one of its basis images, which is taken out."""
+    i, j, k = fragile_flip(Run(runs / "tiny"))
+    return f"{i}-{j}&without={k}"
 
 
 def show(page: sync_api.Page, scheme: str, width: int) -> None:
@@ -126,18 +148,31 @@ def open_all(page: sync_api.Page) -> None:
 
 
 @pytest.mark.parametrize("address", VIEWS)
-def test_a_view_reads_well_in_every_light_and_width(open_view: Open, page, address: str):
-    view, _, query = address.partition("?")
+def test_a_view_reads_well_in_every_light_and_width(open_view: Open, page, falling, address: str):
+    view, _, query = address.replace("FALLING", falling).partition("?")
     page.set_viewport_size({"width": 1440, "height": 900})
     open_view(view, query if query.startswith("run=") else f"run=tiny&{query}")
     open_all(page)
     page.evaluate(axe.AXE_SCRIPT)
     problems = []
-    for scheme, rules in (("light", ()), ("dark", COLOUR_RULES)):
-        for width in AXE_WIDTHS:
-            show(page, scheme, width)
-            problems += [f"{scheme}, {width} px: {one}" for one in findings(page, rules)]
-    for width in WIDTHS:
-        show(page, "dark", width)
+    for scheme, width, rules in LOOKS:
+        show(page, scheme, width)
         fits(page)
+        if rules is not None:
+            problems += [f"{scheme}, {width} px: {one}" for one in findings(page, rules)]
+    assert problems == []
+
+
+@pytest.mark.parametrize(("view", "words"), [("flips", "More filters"), ("audit", "Which flips")])
+def test_filters_behind_a_button_read_well(open_view: Open, page, view: str, words: str):
+    page.set_viewport_size({"width": 390, "height": 900})
+    open_view(view)
+    page.get_by_role("button", name=words).click()
+    page.get_by_text("Confidence at least").first.wait_for(timeout=10_000)
+    page.evaluate(axe.AXE_SCRIPT)
+    problems = []
+    for scheme in ("light", "dark"):
+        show(page, scheme, 390)
+        problems += findings(page)
+    fits(page)
     assert problems == []

@@ -35,7 +35,7 @@ def tab_to(page: sync_api.Page, selector: str, key: str = "Tab", limit: int = 12
 
 def test_the_list_by_keyboard(open_view: Open):
     page = open_view("flips", "run=tiny")
-    tab_to(page, "[data-testid=stSidebar] a[href*='/map']")
+    tab_to(page, "[data-testid=stSidebar] a[href^='map?']")
     tab_to(page, ".st-key-pager_next button")
     page.keyboard.press("Enter")
     page.wait_for_url("**page=2*")
@@ -57,9 +57,8 @@ def test_a_receipt_by_keyboard(open_view: Open):
     page.locator("[data-testid=receipt-words]").wait_for(timeout=30_000)
     settled(page)
     tab_to(page, ".rc-card a")
-    tab_to(
-        page, "[class*=st-key-what_if_] [data-testid=stButtonGroup] button:not([aria-checked=true])"
-    )
+    tab_to(page, "[class*=st-key-what_if_] button[role=radio]")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.locator("[data-testid=what-if]").wait_for(timeout=30_000)
     assert "without=" in page.url or "relabel=" in page.url
@@ -67,7 +66,7 @@ def test_a_receipt_by_keyboard(open_view: Open):
 
 def test_the_navigation_by_keyboard(open_view: Open):
     page = open_view("overview", "run=tiny")
-    tab_to(page, "[data-testid=stSidebar] a[href*='/audit']")
+    tab_to(page, "[data-testid=stSidebar] a[href^='audit?']")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Audit", exact=True).wait_for(timeout=30_000)
     settled(page)

@@ -31,9 +31,7 @@ def runs(tmp_path_factory):
 def test_a_lasso_counts_the_images_that_are_not_drawn(runs, chromium, tmp_path):
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     sent: list[int] = []
-    page.on(
-        "websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data)))
-    )
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data))))
     with running_server(runs, tmp_path / "log.txt") as (url, _):
         page.goto(f"{url}/map?run=large")
         page.locator("h1").first.wait_for(timeout=60_000)

@@ -177,6 +177,14 @@ def test_what_is_not_there_is_said(open_view: Open, view, query, said):
     assert said in text_of(app) + " ".join(e.value for e in app.error)
 
 
+def test_a_category_of_another_run_counts_as_all(open_view: Open):
+    app = open_view("flips", run="tiny", category="hats", split="hats")
+    assert text_of(app).count('class="fc-card"') == text_of(open_view("flips", run="tiny")).count(
+        'class="fc-card"'
+    )
+    assert app.selectbox(key="url_category").value == ""
+
+
 @pytest.mark.parametrize("view", list(PARTS))
 def test_everything_wrong_at_once(open_view: Open, view):
     assert open_view(view, run="tiny", **WRONG).title[0].value.lower() == view

@@ -101,7 +101,7 @@ def test_all_labels_of_an_image(open_view: Open):
     [
         ({"run": "training"}, "still training"),
         ({"run": "no_flips"}, "No label was changed in this run"),
-        ({"run": "tiny", "category": "hats"}, "No flip is like this"),
+        ({"run": "tiny", "basis": "999"}, "No flip is like this"),
         ({"run": "tiny", "flip": "9999-0"}, "no such label"),
         ({"run": "tiny", "flip": "0-99"}, "no such label"),
         ({"run": "tiny", "image": "9999"}, "no such image"),

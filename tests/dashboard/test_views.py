@@ -1,4 +1,4 @@
-"""Overview and Map without a browser: a run in each state, and no run at all."""
+"""Every view without a browser: a run in each state, and no run at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.dashboard.conftest import APP
 from tests.tiny_run import build_tiny_run
 
 pytestmark = pytest.mark.slow
-VIEWS = ("overview", "map", "basis", "attributes", "flips")
+VIEWS = ("overview", "map", "basis", "attributes", "flips", "audit")
 
 
 @pytest.fixture(scope="module")
