@@ -197,6 +197,9 @@ def _about(run: Run, n_places: int, kind: str, category: str, by_category: bool)
     if np.isfinite(inside):
         text += f" {inside:.0f} % lie within the dotted hull of the basis images"
         text += " of their category." if by_category else "."
+    left_out = 0 if category else int(run.info["n_images"]) - n_places
+    if left_out:
+        text += f" {left_out:,} further images have no place: the map was made of a sample."
     if n_places > frames.MAX_POINTS:
         text += (
             f" Drawn are {frames.MAX_POINTS:,} of them: all basis images, then images with flips, "

@@ -111,16 +111,13 @@ def main() -> None:
         folder = build_run(work / f"drawn-{n}", n, n_atoms=min(500, n // 50))
         if chosen.skip != "server":
             pages[n] = measure_pages(folder, chosen.repeats, chosen.only)
+            print("\nTimes of reruns on the server, ms\n" + page_table(pages), flush=True)
         if chosen.skip != "browser":
             from tests.benchmarks.dashboard_browser import measure_run
 
             repeats = max(5, chosen.repeats // 2)
             seen[n] = measure_run(folder, work / "server.log", repeats, chosen.sessions)
-    if pages:
-        print("\nTimes of reruns on the server, ms\n" + page_table(pages))
-    if seen:
-        print("\nIn the browser: ms, bytes, MiB")
-        print(pd.DataFrame(seen).round(1).to_string())
+            print("\nIn the browser: ms, bytes, MiB\n" + pd.DataFrame(seen).round(1).to_string())
     print("\nAcceptance\n" + verdicts(acceptance(pages, seen)))
     print(f"\nload average {os.getloadavg()[0]:.1f} at the end; runs are in {work}")
 

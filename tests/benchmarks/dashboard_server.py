@@ -9,7 +9,6 @@ never what is measured.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.logger import set_log_level
 from streamlit.testing.v1 import AppTest
 
 from dashboard.frames import polygons
@@ -113,7 +113,7 @@ def measure_pages(run_folder: Path, repeats: int, only: str = "") -> pd.DataFram
         page, pages (bool, of :class:`Visit`), first_ms (nothing kept from before), p50, p95
         (ms, of ``repeats`` further ones), and ``_cpu``, of the processor.
     """
-    logging.getLogger("streamlit").setLevel(logging.ERROR)
+    set_log_level("ERROR")  # no runtime is wanted here; AppTest is enough
     os.environ["SELFML_RUNS"] = str(run_folder.parent)
     rows = []
     for visit in visits(Run(run_folder)):
