@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selfml.faithfulness import COLUMNS
 from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import (
     EvidenceModel,
@@ -27,8 +26,13 @@ from selfml.flips import (
     sigmoid,
 )
 from selfml.run import Run, RunWriter
-from selfml.run_format import METHODS
 from selfml.trust_measures import trust_measures
+from tests.tiny_measures import (
+    attribute_metrics_table,
+    coverage_table,
+    metrics_table,
+    stability_table,
+)
 from tests.tiny_trust import write_trust
 from tests.tiny_world import (
     CATEGORIES,
@@ -38,16 +42,6 @@ from tests.tiny_world import (
     draw_world,
     thumbnails,
 )
-
-TABLE_1 = {
-    "precision_at_k": (68.2, 83.8, 86.3),
-    "recall_at_k": (57.7, 83.9, 86.8),
-    "f1_at_k": (56.3, 83.8, 86.3),
-    "ap_all": (75.0, 87.3, 89.5),
-    "map": (65.7, 70.9, 75.0),
-    "jaccard": (29.6, 74.9, 78.8),
-    "exact_match": (1.6, 41.7, 50.0),
-}
 
 
 def _images(world: World, offset: np.ndarray, sizes: np.ndarray, maps: bool) -> pd.DataFrame:
@@ -129,79 +123,6 @@ def _attributes(world: World) -> pd.DataFrame:
             "prevalence_verified": np.nanmean(verified, axis=0),
         }
     )
-
-
-def _metrics(world: World, corrected: np.ndarray, flips: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 with the paper's figures; what is about labels and flips is counted."""
-    rows = [
-        (method, name, values[i], f"{name} on the verified test images, in %")
-        for name, values in TABLE_1.items()
-        for i, method in enumerate(METHODS)
-    ]
-    known = (world.verified >= 0) & (world.given >= 0)
-    before = 100 * float((world.given == world.verified)[known].mean())
-    after = 100 * float((corrected == world.verified)[known].mean())
-    judged = flips[flips["truth"] >= 0]
-    precision = 100 * float((judged["corrected"] == judged["truth"]).mean())
-    counts = np.diff(world.coefficients.indptr)
-    own = {
-        "label_accuracy_before": (before, "given labels that equal the verified ones, in %"),
-        "label_accuracy_after": (after, "corrected labels that equal the verified ones, in %"),
-        "residual_noise_before": (100 - before, "given labels that are wrong, in %"),
-        "residual_noise_after": (100 - after, "corrected labels that are wrong, in %"),
-        "flip_precision": (precision, "flips that agree with the verified label, in %"),
-        "atoms_used": (len(world.atoms) - 1.0, "basis images with a coefficient above .05"),
-        "nonzeros_per_image": (float(counts.mean()), "basis images an image is made of"),
-        "self_coefficient": (0.9, "mean share of a basis image in itself"),
-        "r2": (81.0, "explained variance of the features by the reconstruction, in %"),
-        "r2_hull": (84.0, "explained variance by the best convex combination, in %"),
-        "r2_pca": (88.0, "explained variance by as many principal components less one, in %"),
-    }
-    rows += [("self_ml", name, value, text) for name, (value, text) in own.items()]
-    return pd.DataFrame(rows, columns=["method", "metric", "value", "definition"])
-
-
-def _attribute_metrics(world: World, flips: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    rows = []
-    support = ((world.verified == 1) & (world.split == 3)[:, None]).sum(axis=0)
-    for j in range(world.truth.shape[1]):
-        base = float(rng.uniform(40, 80))
-        for step, method in enumerate(METHODS):
-            ap = base + 6.0 * step
-            rows.append((j, method, "ap", ap, ap - 5, ap + 5, support[j]))
-        gain = float(rng.uniform(-2, 12))
-        rows.append((j, "self_ml", "ap_gain", gain, gain - 3, gain + 3, support[j]))
-        mine = flips[flips["attribute_index"] == j]
-        for label in (0, 1):
-            part = mine[mine["corrected"] == label]
-            rows.append((j, "self_ml", f"flips_to_{label}", len(part), None, None, len(part)))
-            judged = part[part["truth"] >= 0]
-            right = 100 * (judged["truth"] == label).mean() if len(judged) else None
-            name = f"flip_precision_to_{label}"
-            rows.append((j, "self_ml", name, right, None, None, len(judged)))
-    columns = ["attribute_index", "method", "metric", "value", "low", "high", "support"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _coverage(n_atoms: int) -> pd.DataFrame:
-    """Curves that rise to the run's explained variance; made up, as Table 1 is."""
-    last = {"learned": 81.0, "hull": 84.0, "farthest": 80.0, "pca": 88.0}
-    sizes = sorted({1, max(1, n_atoms // 2), n_atoms})
-    rows = [(c, k, v - 30 * (1 - k / n_atoms), 18) for c, v in last.items() for k in sizes]
-    return pd.DataFrame(rows, columns=["curve", "n_atoms", "value", "n_images"])
-
-
-def _stability() -> pd.DataFrame:
-    """What training measures with the model."""
-    rows = [
-        ("stability_jaccard", "", 61.0, 40),
-        ("stability_l1", "", 0.42, 40),
-        ("stability_top", "", 85.0, 40),
-        ("stability_flips", "full", 91.0, 60),
-        ("stability_flips", "strict", 88.0, 50),
-    ]
-    frame = pd.DataFrame(rows, columns=["measure", "evidence", "value", "n"])
-    return frame.assign(explanation="changed", k=0, attribute_index=-1)[list(COLUMNS)]
 
 
 def _history(writer: RunWriter, n_steps: int) -> None:
@@ -295,7 +216,7 @@ def write_run(
     _write_results(writer, world, rng or np.random.default_rng(seed), maps)
     shape = (*world.coefficients.shape, world.truth.shape[1])
     _describe(writer, shape, seed, status="complete", stage="complete", step=400)
-    writer.write_table("faithfulness", _stability())
+    writer.write_table("faithfulness", stability_table())
     writer.write_table("faithfulness", measure_faithfulness(Run(writer.path)))
     return writer.path
 
@@ -325,9 +246,9 @@ def _write_results(writer: RunWriter, world: World, rng: np.random.Generator, ma
     writer.write_table("coefficients", mixed.sort_values(["image_index", "basis_index"]))
     writer.write_table("basis", _basis(world, images))
     writer.write_table("flips", flips)
-    writer.write_table("metrics", _metrics(world, corrected, flips))
-    writer.write_table("attribute_metrics", _attribute_metrics(world, flips, rng))
-    writer.write_table("coverage", _coverage(len(world.atoms)))
+    writer.write_table("metrics", metrics_table(world, corrected, flips))
+    writer.write_table("attribute_metrics", attribute_metrics_table(world, flips, rng))
+    writer.write_table("coverage", coverage_table(len(world.atoms)))
     arrays = {
         "features": world.features,
         "basis": world.features[world.atoms],

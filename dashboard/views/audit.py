@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from dashboard import audit_desk, audit_panels, components, flip_panels, load, state
-from dashboard.frames import flips as frames
+from dashboard import audit_desk, audit_panels, components, flip_filters, flip_panels, state
 from selfml.decisions import StoreError
 from selfml.run import Run, RunError
 
@@ -14,41 +13,19 @@ PARTS = {
     "traced": "Rejects traced back",
     "history": "History",
 }
-DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
 ORDERED = {"to_1": "added", "to_0": "taken off"}
 
 
 def choose(run: Run) -> None:
     """Which flips, and in what order; behind a button, to leave the page to the photo."""
-    names = dict(enumerate(run.attributes))
-    now, default = state.read(), state.Selection()
     fields = ("attribute", "category", "direction", "min_confidence")
-    n_set = sum(getattr(now, name) != getattr(default, name) for name in fields)
     row = st.container(horizontal=True, vertical_alignment="center")
-    with row.popover(f"Which flips{f' · {n_set}' if n_set else ''}", icon=":material/tune:"):
-        st.selectbox(
-            "Attribute", [None, *names], placeholder="All",
-            format_func=lambda j: "All" if j is None else names[j],
-            **state.bind("attribute", [None, *names]),
-        )  # fmt: skip
-        categories = ["", *load.frame(run, frames.categories)]
-        st.selectbox(
-            "Category", categories, format_func=lambda c: c or "All",
-            **state.bind("category", categories),
-        )  # fmt: skip
-        st.segmented_control(
-            "Change", list(DIRECTIONS), format_func=DIRECTIONS.get, required=True,
-            **state.bind("direction", DIRECTIONS),
-        )  # fmt: skip
-        st.slider(
-            "Confidence at least", 0.0, 1.0, step=0.05, format="%.2f",
-            **state.bind("min_confidence"),
-        )  # fmt: skip
-        st.selectbox(
-            "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0],
-            **state.bind("sort", frames.SORTS),
-        )  # fmt: skip
-    category = now.category if now.category in categories else ""
+    label = f"Which flips{flip_filters.how_many(*fields)}"
+    with row.popover(label, icon=":material/tune:") as box:
+        flip_filters.usual(run, box)
+        flip_filters.least_confidence()
+    now, names = state.read(), dict(enumerate(run.attributes))
+    category = now.category if now.category in flip_filters.categories(run) else ""
     chosen = [names.get(now.attribute, ""), category, ORDERED.get(now.direction, "")]
     if now.min_confidence:
         chosen.append(f"confidence at least {now.min_confidence:g}")

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from dashboard import components, flip_cards, flip_panels, load, state
+from dashboard import components, flip_cards, flip_filters, flip_panels, load, state
 from dashboard.frames import flips as frames
 from dashboard.frames import overview, trust
 from selfml.run import Run
 from selfml.run_format import SPLITS
 
-DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
 AGREEMENTS = {
     "all": "Any",
     "agree": "Basis images agree",
@@ -21,25 +20,8 @@ SPLIT_NAMES = {name: name.replace("_", " ") for name in SPLITS}
 
 def choose(run: Run) -> None:
     """The filters; each is a field of the address."""
-    names = dict(enumerate(run.attributes))
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    row.selectbox(
-        "Attribute", [None, *names], format_func=lambda j: "All" if j is None else names[j],
-        width=200, placeholder="All", **state.bind("attribute", [None, *names]),
-    )  # fmt: skip
-    categories = ["", *load.frame(run, frames.categories)]
-    row.selectbox(
-        "Category", categories, format_func=lambda c: c or "All", width=130,
-        **state.bind("category", categories),
-    )  # fmt: skip
-    row.segmented_control(
-        "Change", list(DIRECTIONS), format_func=DIRECTIONS.get, required=True,
-        **state.bind("direction", DIRECTIONS),
-    )  # fmt: skip
-    row.selectbox(
-        "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], width=178,
-        **state.bind("sort", frames.SORTS),
-    )  # fmt: skip
+    flip_filters.usual(run, row, widths=True)
     more(row, run)
 
 
@@ -48,12 +30,8 @@ def more(row: st.delta_generator.DeltaGenerator, run: Run) -> None:
     now = state.read()
     default = state.Selection()
     hidden = ("agreement", "truth", "split", "min_confidence", "auto")
-    n_set = sum(getattr(now, name) != getattr(default, name) for name in hidden)
-    with row.popover(f"More filters{f' · {n_set}' if n_set else ''}", icon=":material/tune:"):
-        st.slider(
-            "Confidence at least", 0.0, 1.0, step=0.05, format="%.2f",
-            **state.bind("min_confidence"),
-        )  # fmt: skip
+    with row.popover(f"More filters{flip_filters.how_many(*hidden)}", icon=":material/tune:"):
+        flip_filters.least_confidence()
         st.selectbox(
             "Evidence", list(AGREEMENTS), format_func=AGREEMENTS.get,
             **state.bind("agreement", AGREEMENTS),

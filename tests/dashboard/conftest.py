@@ -38,6 +38,12 @@ def runs_folder(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@pytest.fixture
+def run(runs_folder: Path) -> Run:
+    """``tiny``, opened; a module whose tests are about another run has a ``run`` of its own."""
+    return Run(runs_folder / "tiny")
+
+
 @pytest.fixture(scope="session")
 def empty_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose tables have no rows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -17,11 +16,6 @@ from tests.dashboard.conftest import text_of
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def run(runs_folder: Path) -> Run:
-    return Run(runs_folder / "tiny")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +15,7 @@ from dashboard.frames import attributes, basis
 from dashboard.frames.audit import cells_of
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Store
-from selfml.run import Run, catalogue_of
+from selfml.run import catalogue_of
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., AppTest]
@@ -34,11 +33,6 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 
     monkeypatch.setattr(st, "download_button", record)
     return files
-
-
-@pytest.fixture
-def run(runs_folder: Path) -> Run:
-    return Run(runs_folder / "tiny")
 
 
 def table(data: bytes) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,11 +13,6 @@ from tests.dashboard.conftest import text_of
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def run(runs_folder: Path) -> Run:
-    return Run(runs_folder / "tiny")
 
 
 def test_the_list_opens_with_a_page_of_cards(open_view: Open, run: Run):

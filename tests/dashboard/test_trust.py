@@ -22,11 +22,6 @@ Open = Callable[..., AppTest]
 
 
 @pytest.fixture
-def run(runs_folder: Path) -> Run:
-    return Run(runs_folder / "tiny")
-
-
-@pytest.fixture
 def of(run: Run) -> frames.Trust:
     found = frames.trust(run)
     assert found is not None

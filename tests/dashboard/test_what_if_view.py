@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,6 @@ from tests.what_if_cases import fragile_flip
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def run(runs_folder: Path) -> Run:
-    return Run(runs_folder / "tiny")
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""The floors of the house, as data: what lies on which, and what may be imported where."""
+
+from __future__ import annotations
+
+# A name that ends in ".*" stands for a package and all below it. A module that is not here yet
+# fails the test: give it a floor.
+FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
+    "selfml": {
+        0: (
+            *("selfml", "selfml.config", "selfml.config_sections", "selfml.run_format"),
+            *("selfml.run", "selfml.decisions", "selfml.decision_tables"),
+            *("selfml.decision_queries", "selfml.migrations.*"),
+        ),
+        1: (
+            *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
+            *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
+            *("selfml.intervals", "selfml.categories", "selfml.agreement", "selfml.tracing"),
+            *("selfml.explanation_metrics", "selfml.receipts"),
+            *("selfml.effects", "selfml.counterfactual"),
+            *("selfml.oracle", "selfml.evaluate", "selfml.derived", "selfml.expert_table"),
+            *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),
+            *("selfml.coverage", "selfml.suggestions", "selfml.nearest", "selfml.reasons"),
+            *("selfml.flip_cases", "selfml.faithfulness", "selfml.faithfulness_measures"),
+            *("selfml.audited",),
+            *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
+        ),
+        2: ("selfml.nn.*",),
+        3: (
+            *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
+            "selfml.stability",
+            *("selfml.train", "selfml.run_start"),
+            *("selfml.maps", "selfml.export", "selfml.report"),
+        ),
+        4: ("selfml.benchmark.*",),
+        5: ("selfml.cli",),
+    },
+    "dashboard": {
+        0: ("dashboard", "dashboard.settings", "dashboard.state", "dashboard.draft"),
+        1: ("dashboard.frames.*", "dashboard.figures.*"),
+        2: (
+            *("dashboard.load", "dashboard.media", "dashboard.components"),
+            *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
+            "dashboard.flip_filters",
+            *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),
+            *("dashboard.what_if_html",),
+            "dashboard.compare_panels",
+            "dashboard.trust_panel",
+            *("dashboard.coverage_panels", "dashboard.label_next_panel"),
+            "dashboard.faithfulness_panels",
+            *("dashboard.audit_desk", "dashboard.audit_panels"),
+            *("dashboard.oracle_panels", "dashboard.oracle_form", "dashboard.oracle_html"),
+        ),
+        3: ("dashboard.views.*",),
+        4: ("dashboard.app",),
+    },
+}
+ENGINES = ("tensorflow", "tf", "tf_keras", "jax", "jaxlib", "flax", "torch")
+KERAS_FLOORS = (2, 3, 4)
+DASHBOARD_SEES = (0, 1)
+TRAINING_NEEDS = {
+    *("keras", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "PIL", "rich", "typer"),
+    *("selfml", "__future__"),
+}
+# Optional and imported when a map, a peer or decisions are asked for.
+LAZY = {
+    "selfml.maps": {"openTSNE", "umap"},
+    "selfml.benchmark.cleanlab_peer": {"cleanlab"},
+    "selfml.benchmark.figures": {"plotly"},
+    "selfml.decisions": {"sqlalchemy"},
+    "selfml.decision_tables": {"sqlalchemy"},
+    "selfml.decision_queries": {"sqlalchemy"},
+    "selfml.migrations": {"sqlalchemy", "alembic"},
+    "selfml.migrations.env": {"alembic"},
+    "selfml.migrations.versions.r0001_decisions": {"sqlalchemy", "alembic"},
+}
