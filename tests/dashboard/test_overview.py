@@ -9,7 +9,8 @@ import pytest
 from dashboard.figures import overview as figures
 from dashboard.frames import overview as frames
 from selfml.run import Run
-from tests.tiny_run import TABLE_1, build_tiny_run
+from tests.tiny_measures import TABLE_1
+from tests.tiny_run import build_tiny_run
 
 
 @pytest.fixture(scope="module")
