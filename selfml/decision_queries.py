@@ -1,4 +1,9 @@
-"""What holds now, asked of decisions that are only ever added (see :mod:`selfml.decisions`)."""
+"""What holds now, asked of decisions that are only ever added (see :mod:`selfml.decisions`).
+
+A decision says which *label* a cell should have: accept wants the proposed one, reject the given
+one, unsure none. Two decisions agree when they want the same label, also where one was about a run
+that proposed to add it and the other about one that proposed to take it off.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +18,20 @@ def is_taken_back(batch_id: sa.ColumnElement[int]) -> sa.Exists:
     return sa.exists().where(undo.c.undoes == batch_id)
 
 
-def latest_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
-    """Of each cell and auditor the latest decision that was not taken back.
+def _standing(catalogue: str, batch_id: int | None) -> sa.CTE:
+    """Decisions not taken back, with the newest settlement of their cell and what was asked last.
 
-    With a ``batch_id``, of the cells of that batch only.
+    Windows instead of joins: a database without statistics of new rows plans these well.
     """
     b, d = batch_table.c, decision_table.c
+    cell = (d.image_id, d.attribute)
+    newest = sa.func.max(d.id).over(partition_by=cell)
+    settled = sa.func.max(sa.case((b.kind == "settle", d.id))).over(partition_by=cell)
+    wanted = sa.case((b.decision == "accept", d.proposed), (b.decision == "reject", d.given))
     query = (
         sa.select(
-            d.id, d.image_id, d.attribute, d.given, d.proposed,
-            b.auditor, b.decision, b.kind, b.made_at,
-            sa.func.row_number()
-            .over(partition_by=(d.image_id, d.attribute, b.auditor), order_by=d.id.desc())
-            .label("place"),
+            d.id, d.image_id, d.attribute, d.given, d.proposed, b.auditor, b.kind, b.made_at,
+            wanted.label("wanted"), newest.label("newest"), settled.label("settled"),
         )
         .join(batch_table, b.id == d.batch_id)
         .where(b.catalogue == catalogue, ~is_taken_back(b.id))
@@ -34,45 +40,73 @@ def latest_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
         mine = decision_table.alias("mine").c
         cells = sa.select(mine.image_id, mine.attribute).where(mine.batch_id == batch_id)
         query = query.where(sa.tuple_(d.image_id, d.attribute).in_(cells))
-    every = query.subquery()
-    return sa.select(every).where(every.c.place == 1)
+    c = query.cte("found").c
+    here = (c.image_id, c.attribute)
+
+    def of_newest(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+        return sa.func.max(sa.case((c.id == c.newest, column))).over(partition_by=here)
+
+    asked, shown = of_newest(c.proposed).label("asked"), of_newest(c.given).label("shown")
+    return sa.select(*c, asked, shown).cte("standing")
+
+
+def _latest(rows: sa.FromClause) -> sa.Subquery:
+    """Of each cell and auditor the latest of these decisions."""
+    c = rows.c
+    place = sa.func.row_number().over(
+        partition_by=(c.image_id, c.attribute, c.auditor), order_by=c.id.desc()
+    )
+    placed = sa.select(rows, place.label("place")).subquery()
+    return sa.select(placed).where(placed.c.place == 1).subquery()
+
+
+def _counting(catalogue: str, batch_id: int | None = None) -> sa.Subquery:
+    """Latest decision of each auditor, of those that no later settlement has closed."""
+    standing = _standing(catalogue, batch_id)
+    c = standing.c
+    open_ = sa.select(standing).where(sa.or_(c.settled.is_(None), c.id >= c.settled))
+    return _latest(open_.subquery())
+
+
+def said_of(catalogue: str, *, settling: bool) -> sa.Select:
+    """Per cell and auditor: image_id, attribute, auditor, decision, label.
+
+    ``decision`` is about what was proposed last: accept where that label is wanted. With
+    ``settling``, what counts now; without, what each auditor said last apart from settlements,
+    which are made in the knowledge of what others said.
+    """
+    if settling:
+        rows = _counting(catalogue)
+    else:
+        standing = _standing(catalogue, None)
+        rows = _latest(sa.select(standing).where(standing.c.kind != "settle").subquery())
+    c = rows.c
+    decision = sa.case(
+        (c.wanted.is_(None), "unsure"), (c.wanted == c.asked, "accept"), else_="reject"
+    )
+    return sa.select(
+        c.image_id, c.attribute, c.auditor, decision.label("decision"), c.wanted.label("label")
+    ).order_by(c.id)
 
 
 def state_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
-    """One row for each decided cell: what the auditors' latest decisions come to.
-
-    Windows instead of joins: a database without statistics of new rows plans these well.
-    """
-    c = latest_of(catalogue, batch_id).cte("latest").c
-    cell = (c.image_id, c.attribute)
-    settled = sa.func.max(sa.case((c.kind == "settle", c.id))).over(partition_by=cell)
-    newest = sa.func.max(c.id).over(partition_by=cell)
-    placed = sa.select(*c, settled.label("settled"), newest.label("newest")).cte("placed").c
-    # What was said before a conflict was settled does not count any more; what comes after does.
-    counts = sa.or_(placed.settled.is_(None), placed.id >= placed.settled)
-
-    def said(decision: str):
-        return sa.func.sum(sa.case((placed.decision == decision, 1), else_=0))
-
-    def of_newest(column):
-        return sa.func.max(sa.case((placed.id == placed.newest, column)))
-
+    """One row for each decided cell: what the auditors' latest decisions come to."""
+    c = _counting(catalogue, batch_id).c
+    low, high = sa.func.min(c.wanted), sa.func.max(c.wanted)
     state = sa.case(
-        ((said("accept") > 0) & (said("reject") > 0), "conflict"),
-        (said("accept") > 0, "accept"),
-        (said("reject") > 0, "reject"),
-        else_="unsure",
+        (low.is_(None), "unsure"),
+        (low != high, "conflict"),
+        (low == c.asked, "accept"),
+        else_="reject",
     )
     return (
         sa.select(
-            placed.image_id, placed.attribute,
-            of_newest(placed.given).label("given"), of_newest(placed.proposed).label("proposed"),
-            state.label("state"), sa.func.count().label("n_auditors"),
-            sa.func.max(placed.made_at).label("decided_at"),
+            c.image_id, c.attribute, c.shown.label("given"), c.asked.label("proposed"),
+            state.label("state"), sa.case((low == high, low)).label("label"),
+            sa.func.count().label("n_auditors"), sa.func.max(c.made_at).label("decided_at"),
         )
-        .where(counts)
-        .group_by(placed.image_id, placed.attribute)
-        .order_by(placed.image_id, placed.attribute)
+        .group_by(c.image_id, c.attribute, c.shown, c.asked)
+        .order_by(c.image_id, c.attribute)
     )  # fmt: skip
 
 

@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+
+
+class StoreError(OSError):
+    """The store cannot be opened, read or written; one line that says what to do."""
+
+
+@contextmanager
+def in_one_line(url: sa.URL) -> Iterator[None]:
+    """Turn what a database, its driver or its migrations raise into `StoreError`."""
+    from alembic.util import CommandError  # takes a while to load
+
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, CommandError, ImportError, OSError) as error:
+        if isinstance(error, StoreError):
+            raise
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        if isinstance(error, ModuleNotFoundError):
+            reason += " (pip install 'selfml[postgres]')"
+        where = url.render_as_string(hide_password=True)
+        raise StoreError(f"{where}: {reason}; nothing was written, try again") from error
 
 
 class UtcDateTime(sa.types.TypeDecorator):

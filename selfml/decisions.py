@@ -3,9 +3,10 @@
 Vocabulary: a *cell* is one attribute of one image of a catalogue. A *decision* (accept, reject,
 unsure) on the flip of a cell is inserted and never updated or deleted. Decisions that are made by
 one act, be it one key or "accept all of these", are one *batch*; undoing is another batch that
-names the one it takes back. What holds now is a query over these: of each auditor the latest
-decision on a cell that was not taken back, and where two auditors differ a *conflict*, until
-somebody settles it by a decision made as such.
+names the one it takes back. What holds now is a query over these (:mod:`selfml.decision_queries`):
+of each auditor the latest decision on a cell that was not taken back, and where two auditors want
+different labels a *conflict*, until somebody settles it by a decision made as such, which closes
+what was said before.
 
 Cells are named by catalogue, image_id and attribute, not by a run's indices, so that decisions
 outlive the run whose flip was looked at. Needs SQLAlchemy only; the tables are made and kept up to
@@ -24,28 +25,31 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from selfml.decision_queries import conflicts_of, is_taken_back, latest_of, state_of
+from selfml.decision_queries import conflicts_of, is_taken_back, said_of, state_of
 from selfml.decision_tables import (
+    StoreError,
     batch_table,
     claim_table,
     database_url,
     decision_table,
+    in_one_line,
     open_engine,
 )
+
+__all__ = ["Cell", "Store", "StoreError", "Undone", "Written"]
 
 DECISIONS = ("accept", "reject", "unsure")
 STATES = ("undecided", *DECISIONS, "conflict")
 ROWS_AT_ONCE = 5_000
 CLAIM_S = 120.0  # our choice: longer than an item takes, short enough that a gone auditor frees it
-STATE_COLUMNS = ("image_id", "attribute", "given", "proposed", "state", "n_auditors", "decided_at")
+STATE_COLUMNS = (
+    *("image_id", "attribute", "given", "proposed", "state", "label", "n_auditors", "decided_at"),
+)
+SAID_COLUMNS = ("image_id", "attribute", "auditor", "decision", "label")
 HISTORY_COLUMNS = (
     *("decision_id", "batch_key", "run_id", "image_id", "attribute", "given", "proposed"),
     *("decision", "kind", "auditor", "decided_at", "taken_back"),
 )
-
-
-class StoreError(OSError):
-    """The store cannot be opened, read or written; one line that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,11 @@ class Store:
         from selfml.migrations import upgrade  # Alembic takes a while to load
 
         self.url = database_url(url)
-        self.engine = open_engine(self.url)
+        with in_one_line(self.url):
+            self.engine = open_engine(self.url)
         self._writing = self.engine.execution_options(writes=True)
         try:
-            with _one_line(self.url):
+            with in_one_line(self.url):
                 upgrade(self._writing)
         except BaseException:
             self.close()
@@ -133,7 +138,7 @@ class Store:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
         with (
-            _one_line(self.url),
+            in_one_line(self.url),
             (self._writing if writes else self.engine).begin() as connection,
         ):
             yield connection
@@ -231,8 +236,7 @@ class Store:
             for i, j in cells
         ]  # fmt: skip
         with self._transaction(writes=True) as connection:
-            insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
-            query = insert(claim_table)
+            query = _insert(connection, claim_table)
             query = query.on_conflict_do_update(
                 index_elements=["catalogue", "image_id", "attribute"],
                 set_={"auditor": query.excluded.auditor, "until": query.excluded.until},
@@ -243,14 +247,15 @@ class Store:
             held = _claims(connection, catalogue, now)
         return {cell for cell in cells if held.get(cell) == auditor}
 
-    def release(self, catalogue: str, auditor: str) -> None:
-        """Give back all that one has claimed."""
+    def release(self, catalogue: str, cells: Sequence[tuple[str, str]], auditor: str) -> None:
+        """Give back cells (image_id, attribute) that one has claimed; others' are left alone."""
+        if not cells:
+            return
+        c = claim_table.c
+        mine = (c.catalogue == catalogue) & (c.auditor == auditor)
         with self._transaction(writes=True) as connection:
-            connection.execute(
-                sa.delete(claim_table).where(
-                    claim_table.c.catalogue == catalogue, claim_table.c.auditor == auditor
-                )
-            )
+            named = sa.tuple_(c.image_id, c.attribute).in_(list(cells))
+            connection.execute(sa.delete(claim_table).where(mine, named))
 
     # ------------------------------------------------------------------------------- reading
     def claimed(self, catalogue: str) -> Mapping[tuple[str, str], str]:
@@ -259,11 +264,12 @@ class Store:
             return _claims(connection, catalogue, _now())
 
     def state(self, catalogue: str) -> pd.DataFrame:
-        """What holds now of every decided cell, ``STATE_COLUMNS``; state is one of ``STATES``."""
-        with self._transaction(writes=False) as connection:
-            return pd.DataFrame(
-                connection.execute(state_of(catalogue)).all(), columns=list(STATE_COLUMNS)
-            )
+        """What holds now of every decided cell, ``STATE_COLUMNS``.
+
+        state is one of ``STATES``, accept and reject being about what was proposed last; label is
+        the one wanted, and -1 where nobody is sure or people differ.
+        """
+        return _frame(self._rows(state_of(catalogue)), STATE_COLUMNS)
 
     def history(self, catalogue: str, *, limit: int | None = None) -> pd.DataFrame:
         """Every decision ever made, latest first, ``HISTORY_COLUMNS``; taken_back is bool."""
@@ -278,27 +284,43 @@ class Store:
             .order_by(d.id.desc())
             .limit(limit)
         )  # fmt: skip
-        with self._transaction(writes=False) as connection:
-            frame = pd.DataFrame(connection.execute(query).all(), columns=list(HISTORY_COLUMNS))
+        frame = pd.DataFrame(self._rows(query), columns=list(HISTORY_COLUMNS))
         return frame.astype({"taken_back": bool})
 
-    def of_auditors(self, catalogue: str) -> pd.DataFrame:
-        """Latest decision of each auditor on a cell: image_id, attribute, auditor, decision."""
-        latest = latest_of(catalogue).subquery()
-        query = sa.select(
-            latest.c.image_id, latest.c.attribute, latest.c.auditor, latest.c.decision
-        ).order_by(latest.c.id)
+    def of_auditors(self, catalogue: str, *, settling: bool = True) -> pd.DataFrame:
+        """What each auditor says of a cell, ``SAID_COLUMNS``; label as in `state`.
+
+        Decisions that a later settlement closed are left out. With ``settling=False`` it is what
+        each said last in their own judgement: settlements are left out instead.
+        """
+        return _frame(self._rows(said_of(catalogue, settling=settling)), SAID_COLUMNS)
+
+    def catalogues(self) -> dict[str, int]:
+        """Every catalogue with decisions, and how many acts on it there were."""
+        b = batch_table.c
+        query = sa.select(b.catalogue, sa.func.count()).group_by(b.catalogue)
+        return {name: n for name, n in self._rows(query.order_by(b.catalogue))}
+
+    def _rows(self, query: sa.Select) -> list:
         with self._transaction(writes=False) as connection:
-            columns = ["image_id", "attribute", "auditor", "decision"]
-            return pd.DataFrame(connection.execute(query).all(), columns=columns)
+            return connection.execute(query).all()
+
+
+def _frame(rows: list, columns: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(columns))
+    return frame.assign(label=pd.to_numeric(frame["label"]).fillna(-1).astype("int8"))
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can say what to do on conflict, in the database's own dialect."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def _new_batch(connection: sa.Connection, key: str, **fields) -> tuple[str, int | None]:
     """(key, id) of a new batch; the id is None where the key was there already."""
     key = key or uuid.uuid4().hex
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
     query = (
-        insert(batch_table)
+        _insert(connection, batch_table)
         .values(key=key, made_at=_now(), **fields)
         .on_conflict_do_nothing(index_elements=["key"])
         .returning(batch_table.c.id)
@@ -321,13 +343,3 @@ def _check_names(**names: str) -> None:
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
-
-
-@contextmanager
-def _one_line(url: sa.URL) -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        where = url.render_as_string(hide_password=True)
-        raise StoreError(f"{where}: {reason}; nothing was written, try again") from error
