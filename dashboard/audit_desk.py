@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -12,16 +11,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import components, flip_panels, load, media, receipt_html, state
+from dashboard.audit_queue import Ahead, Desk, ahead_of, forget, named
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames.receipt_words import percent, sentences
-from dashboard.settings import settings
-from selfml.decisions import Cell, Store, StoreError
+from selfml.decisions import Cell, StoreError
 from selfml.receipts import receipt
-from selfml.run import Run, catalogue_of
 
-AHEAD = 10  # items fetched and claimed at once (our choice: what one decides within a claim)
 KEYS = {"accept": "A", "reject": "X", "unsure": "S"}
 WORDS = {"accept": "Accept", "reject": "Reject", "unsure": "Unsure"}
 ICONS = {
@@ -41,101 +38,6 @@ CSS = """
 @media (max-width:640px){.au-photo img{height:44vh}.au-ask{font-size:1.2rem}}
 </style>
 """
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Whose queue of which flips this is."""
-
-    run: Run
-    store: Store
-    catalogue: str
-    auditor: str
-    query: flip_frames.FlipQuery
-
-    @property
-    def run_id(self) -> str:
-        """The run whose flips are decided."""
-        return str(self.run.info.get("run_id") or self.run.path.name)
-
-    @property
-    def key(self) -> tuple[str, str, str, flip_frames.FlipQuery]:
-        """Changes where another queue is asked for."""
-        return (str(self.run.path), load.updated(self.run), self.auditor, self.query)
-
-    def skip(self) -> set[int]:
-        """Keys of flips that need no decision of this auditor, or that others are at."""
-        state_now = self.store.state(self.catalogue)
-        said = self.store.of_auditors(self.catalogue)
-        done = frames.to_skip(self.run, state_now, said, self.auditor)
-        others = [
-            cell for cell, who in self.store.claimed(self.catalogue).items() if who != self.auditor
-        ]
-        held = frames.keys_of(self.run, pd.DataFrame(others, columns=["image_id", "attribute"]))
-        return set(done.tolist()) | set(held.tolist())
-
-
-def open_desk(run: Run, query: flip_frames.FlipQuery) -> Desk:
-    """The desk of whoever is at this page.
-
-    Raises
-    ------
-    StoreError, ValueError
-        When the store cannot be opened.
-    """
-    catalogue = catalogue_of(run)
-    return Desk(run, load.store(), catalogue, settings().auditor, query)
-
-
-# ------------------------------------------------------------------------------------ the queue
-@dataclass
-class Ahead:
-    """The next items of a desk, and where one stands; lives as long as the browser's tab."""
-
-    key: tuple
-    flips: pd.DataFrame
-    n_left: int
-
-    def names(self) -> list[str]:
-        """``<image_index>-<attribute_index>`` of each item."""
-        i, j = self.flips["image_index"], self.flips["attribute_index"]
-        return [f"{a}-{b}" for a, b in zip(i, j, strict=True)]
-
-    def without(self, key: str) -> None:
-        """Take an item that was decided off."""
-        keep = [k != key for k in self.names()]
-        self.n_left -= len(keep) - sum(keep)
-        self.flips = self.flips[np.array(keep, bool)]
-
-
-def ahead_of(desk: Desk) -> Ahead:
-    """The next items, fetched and claimed anew when there are none or others are asked for."""
-    ahead: Ahead | None = st.session_state.get("audit_ahead")
-    if ahead is None or ahead.key != desk.key or ahead.flips.empty:
-        ahead = _fetch(desk)
-        st.session_state["audit_ahead"] = ahead
-    return ahead
-
-
-def _fetch(desk: Desk) -> Ahead:
-    skip = desk.skip()
-    n_left = frames.n_left(desk.run, desk.query, skip)
-    flips = frames.queue(desk.run, desk.query, skip, AHEAD)
-    cells = list(zip(flips["image_id"], flips["attribute"], strict=True))
-    mine = desk.store.claim(desk.catalogue, cells, desk.auditor)
-    claimed = np.array([cell in mine for cell in cells], bool)  # bool also where there is none
-    return Ahead(desk.key, flips[claimed], n_left)
-
-
-def _named(desk: Desk, key: tuple[int, int]) -> pd.DataFrame:
-    """The flip of an address, which need not be among the next ones."""
-    flat = key[0] * len(desk.run.attributes) + key[1]
-    return flip_frames.flips_page(desk.run, flip_frames.FlipQuery(keys=(flat,)), 1, 1)
-
-
-def forget() -> None:
-    """Ask the store again at the next drawing."""
-    st.session_state.pop("audit_ahead", None)
 
 
 # ------------------------------------------------------------------------------------ the acts
@@ -233,7 +135,7 @@ def show_queue(desk: Desk) -> None:
     key = state.read().flip_key
     flips = ahead.flips
     if key is not None and f"{key[0]}-{key[1]}" not in ahead.names():
-        flips = _named(desk, key)
+        flips = named(desk, key)
     elif key is not None:
         here = f"{key[0]}-{key[1]}"
         flips = flips[np.array([name == here for name in ahead.names()], bool)]

@@ -9,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import components, flip_cards, load, media, state
-from dashboard.audit_desk import Desk, attempt, forget
+from dashboard.audit_desk import attempt
+from dashboard.audit_queue import Desk, forget
 from dashboard.frames import audit as frames
 from dashboard.receipt_html import spoken
 from selfml.agreement import kappas
@@ -32,7 +33,7 @@ def _decide_all(desk: Desk, cells: list[Cell], decision: str, act: str) -> None:
     if written is None:
         return
     forget()
-    st.session_state["audit_batch"] = (written.key, written.n_cells, decision)
+    st.session_state["audit_batch"] = (desk.catalogue, written.key, written.n_cells, decision)
     if written.n_conflicts:
         st.session_state["audit_note"] = (
             f"{written.n_conflicts:,} of them contradict somebody else: see the conflicts."
@@ -41,6 +42,8 @@ def _decide_all(desk: Desk, cells: list[Cell], decision: str, act: str) -> None:
 
 def _undo_batch(desk: Desk, key: str) -> None:
     undone = attempt(desk.store.undo, desk.catalogue, desk.auditor, key=key)
+    if "audit_problem" in st.session_state:
+        return  # the store did not answer: the button stays
     forget()
     st.session_state.pop("audit_batch", None)
     if undone is not None:
@@ -50,35 +53,42 @@ def _undo_batch(desk: Desk, key: str) -> None:
 def show_all(desk: Desk) -> None:
     """Counts and examples of what the filters match, and one button for all of them."""
     last = st.session_state.get("audit_batch")
-    if last:
-        key, n, decision = last
+    if last and last[0] == desk.catalogue:
+        _, key, n, decision = last
         row = st.container(horizontal=True, vertical_alignment="center")
         row.success(f"{n:,} flips {frames.SAID[decision]}.", icon=":material/check:")
         row.button(
             "Undo", icon=":material/undo:", key="undo-batch", on_click=_undo_batch,
             args=(desk, key),
         )  # fmt: skip
-    flips = frames.queue(desk.run, desk.query, desk.skip(), AT_ONCE)
+    skip = desk.skip()
+    flips = frames.queue(desk.run, desk.query, skip, AT_ONCE)
     if flips.empty:
         components.empty_state(
             "Nothing like this is left to decide", "Loosen a filter above to go on."
         )
         return
-    n = len(flips)
+    n, n_left = len(flips), frames.n_left(desk.run, desk.query, skip)
     st.html(flip_cards.CSS + _counts(flips))
+    if n < n_left:
+        st.info(
+            f"These are the first {n:,} of {n_left:,} undecided ones; the others follow once "
+            "these are decided.", icon=":material/info:",
+        )  # fmt: skip
     st.caption(
         f"The first {min(PREVIEW, n)} of {n:,}, in the order chosen above. "
         "Only the labels named are decided; other labels of these images stay as they are."
     )
     flip_cards.grid(desk.run, flips.head(PREVIEW).assign(truth=-1), {})  # nothing that decides it
     cells = frames.cells_of(flips)
+    these = "all" if n == n_left else "these"
     row = st.container(horizontal=True)
     for decision, words, kind in (
         ("accept", "Accept", "primary"),
         ("reject", "Reject", "secondary"),
     ):
         row.button(
-            f"{words} all {n:,}", key=f"all-{decision}", type=kind,
+            f"{words} {these} {n:,}", key=f"all-{decision}", type=kind,
             on_click=_decide_all, args=(desk, cells, decision, uuid.uuid4().hex),
         )  # fmt: skip
 
@@ -109,7 +119,7 @@ def show_conflicts(desk: Desk) -> None:
     """Where auditors differ, each with a way to settle it, and how often they agree."""
     said = desk.store.of_auditors(desk.catalogue)
     rows = frames.conflict_rows(desk.store.state(desk.catalogue), said)
-    agreement = kappas(said)
+    agreement = kappas(desk.store.of_auditors(desk.catalogue, settling=False))
     if len(agreement):
         st.subheader("How often auditors agree", anchor=False)
         st.dataframe(agreement, hide_index=True, width="content")
@@ -200,6 +210,6 @@ def show_history(desk: Desk) -> None:
         components.empty_state("No decision yet", "Begin with **One at a time**.")
         return
     shown = frames.history_frame(history)
-    st.caption(f"{len(shown):,} decisions on {desk.catalogue}; the latest {HISTORY} are shown.")
+    st.caption(f"{len(shown):,} decisions on {desk.shop}; the latest {HISTORY} are shown.")
     st.dataframe(shown.head(HISTORY), hide_index=True, width="stretch")
     components.download_csv(shown, "decisions")

@@ -141,6 +141,10 @@ class Selection:
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
+FILTERS = {
+    *("attribute", "category", "split", "direction", "agreement", "auto", "truth"),
+    *("min_confidence", "sort", "coverage"),
+}
 _KEEPS_PAGE = {"page", "image", "flip", "basis", "without", "relabel", "draft", "by"}
 
 
@@ -203,6 +207,8 @@ def read() -> Selection:
 def update(**changes: Any) -> None:
     """Change fields of the address; a changed filter goes back to the first page.
 
+    It also closes the one flip that was shown, which need not be among what is left.
+
     Raises
     ------
     TypeError
@@ -210,6 +216,8 @@ def update(**changes: Any) -> None:
     """
     if "page" not in changes and not set(changes) <= _KEEPS_PAGE:
         changes["page"] = 1
+    if "flip" not in changes and set(changes) & FILTERS:
+        changes["flip"] = ""
     st.query_params.from_dict(replace(read(), **changes).query())
 
 

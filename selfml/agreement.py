@@ -16,7 +16,7 @@ def kappas(said: pd.DataFrame) -> pd.DataFrame:
     ----------
     said : DataFrame
         image_id, attribute, auditor, decision; one row a cell and auditor
-        (``Store.of_auditors``). Unsure counts as not decided.
+        (``Store.of_auditors`` without settlements). Unsure counts as not decided.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What people decided, as flips to apply: given labels change where a person accepted it."""
+"""What people decided, as flips to apply: given labels change where a person wants another one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ import pandas as pd
 from selfml.run import Run
 
 DECIDED_COLUMNS = ("decision", "auditors", "decided_at")
+KEY = ["image_index", "attribute_index"]
+
+
+def with_indices(run: Run, cells: pd.DataFrame) -> pd.DataFrame:
+    """Rows of cells that the run has, with image_index and attribute_index.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        With image_id and attribute; those of other catalogues are left out.
+    """
+    images = pd.Index(run.table("images", ["image_id"])["image_id"])
+    i = images.get_indexer(cells["image_id"])
+    j = pd.Index(run.attributes).get_indexer(cells["attribute"])
+    known = (i >= 0) & (j >= 0)
+    return cells[known].assign(image_index=i[known], attribute_index=j[known])
 
 
 def audited_flips(
@@ -18,7 +34,7 @@ def audited_flips(
     *,
     with_auto: bool = False,
 ) -> pd.DataFrame:
-    """The accepted flips, with who accepted them and when.
+    """Labels that people want otherwise than they are given, with who wants it and since when.
 
     Parameters
     ----------
@@ -27,38 +43,36 @@ def audited_flips(
     state, said : DataFrame
         ``Store.state`` and ``Store.of_auditors`` of the run's catalogue.
     with_auto : bool
-        Also flips that nobody decided and that may be accepted without a look.
+        Also flips that nobody looked at and that may be accepted without a look. What somebody
+        left unsure was looked at.
 
     Returns
     -------
     DataFrame
-        The columns of ``flips`` and ``DECIDED_COLUMNS``, by image and attribute. An accepted flip
-        that this run does not make, for it was another run's, is there without evidence.
+        The columns of ``flips`` and ``DECIDED_COLUMNS``, by image and attribute. A label that a
+        person wants and this run does not propose, for it was another run's flip, is there
+        without evidence.
     """
-    images = pd.Index(run.table("images", ["image_id"])["image_id"])
-    cells = state.assign(
-        image_index=images.get_indexer(state["image_id"]),
-        attribute_index=pd.Index(run.attributes).get_indexer(state["attribute"]),
-    )
-    cells = cells[(cells["image_index"] >= 0) & (cells["attribute_index"] >= 0)]
-    key = ["image_index", "attribute_index"]
-    agreed = said[said["decision"] == "accept"].groupby(["image_id", "attribute"])["auditor"]
+    cells = with_indices(run, state)
+    given = np.asarray(run.array("labels_given"))[cells["image_index"], cells["attribute_index"]]
+    agreed = said.groupby(["image_id", "attribute", "label"])["auditor"]
     names = agreed.agg(lambda who: ", ".join(sorted(who))).rename("auditors").reset_index()
-    accepted = cells[cells["state"] == "accept"].merge(names, on=["image_id", "attribute"])
-    accepted = accepted.assign(decision="accept", corrected=accepted["proposed"].astype(np.int8))
-    wanted = accepted[[*key, "given", "corrected", *DECIDED_COLUMNS]]
+    wanted = cells.assign(given=given, decision=cells["state"])
+    wanted = wanted[(wanted["label"] >= 0) & (wanted["label"] != given)]
+    wanted = wanted.merge(names, on=["image_id", "attribute", "label"])
+    wanted = wanted.rename(columns={"label": "corrected"})
+    wanted = wanted[[*KEY, "given", "corrected", *DECIDED_COLUMNS]]
     merged = wanted.merge(
-        flips.drop(columns="given"), on=[*key, "corrected"], how="left", validate="one_to_one"
+        flips.drop(columns="given"), on=[*KEY, "corrected"], how="left", validate="one_to_one"
     )
     filled = {"strict_agrees": False, "auto_accept": False, "truth": -1}
     kinds = {name: flips[name].dtype for name in filled}
     parts = [merged.astype(dict.fromkeys(filled, object)).fillna(filled).astype(kinds)]
     if with_auto:
-        decided = pd.MultiIndex.from_frame(cells[cells["state"] != "unsure"][key])
-        undecided = ~pd.MultiIndex.from_frame(flips[key]).isin(decided)
+        undecided = ~pd.MultiIndex.from_frame(flips[KEY]).isin(pd.MultiIndex.from_frame(cells[KEY]))
         sure = flips[undecided & flips["auto_accept"].to_numpy()]
         parts.append(sure.assign(decision="auto", auditors="", decided_at=None))
     order = [*flips.columns, *DECIDED_COLUMNS]
     parts = [part[order] for part in parts if len(part)]
     found = pd.concat(parts, ignore_index=True) if parts else merged[order]
-    return found.sort_values(key, ignore_index=True)
+    return found.sort_values(KEY, ignore_index=True)

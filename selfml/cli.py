@@ -204,6 +204,9 @@ def export(
     with_auto: Annotated[
         bool, typer.Option(help="With --decisions: undecided flips that need no look, too.")
     ] = False,
+    catalogue: Annotated[
+        str, typer.Option(help="With --decisions: the name they were kept under, where it changed.")
+    ] = "",
 ) -> None:
     """Write corrected labels in the input's format, and each flip with its evidence."""
     from selfml.export import export as write
@@ -213,8 +216,11 @@ def export(
     opened = Run(run)
     if with_auto and not decisions:
         raise ValueError("--with-auto: goes with --decisions; without it see --auto-only")
+    if catalogue and not decisions:
+        raise ValueError("--catalogue: goes with --decisions")
+    audited = {"with_auto": with_auto, "catalogue": catalogue}
     with _decisions(decisions) as store:
-        done = write(opened, out, data=data, store=store, with_auto=with_auto, **limits)
+        done = write(opened, out, data=data, store=store, **audited, **limits)
     print(
         f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
         f"{done.flips_file}: {done.n_flips} flips with their evidence"

@@ -44,11 +44,16 @@ def _one_of(section: str, config: Any, **allowed: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is read and how it is split."""
+    """What is read and how it is split.
+
+    ``catalogue``: the name under which decisions on it are kept (:func:`selfml.run.catalogue_of`);
+    empty: its folder's path.
+    """
 
     size_px: int = 224  # paper
     clean_samples: int = 500  # paper: drawn from C_train; at most so many, all where fewer
     test_fraction: float = 0.25  # paper: 75 | 25
+    catalogue: str = ""  # our choice
 
     def __post_init__(self) -> None:
         require(32 <= self.size_px <= 512, "data.size_px", self.size_px, "within 32..512")

@@ -17,11 +17,9 @@ class StoreError(OSError):
 @contextmanager
 def in_one_line(url: sa.URL) -> Iterator[None]:
     """Turn what a database, its driver or its migrations raise into `StoreError`."""
-    from alembic.util import CommandError  # takes a while to load
-
     try:
         yield
-    except (sa.exc.SQLAlchemyError, CommandError, ImportError, OSError) as error:
+    except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
         if isinstance(error, StoreError):
             raise
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]

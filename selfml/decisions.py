@@ -299,7 +299,7 @@ class Store:
         """Every catalogue with decisions, and how many acts on it there were."""
         b = batch_table.c
         query = sa.select(b.catalogue, sa.func.count()).group_by(b.catalogue)
-        return {name: n for name, n in self._rows(query.order_by(b.catalogue))}
+        return dict(map(tuple, self._rows(query.order_by(b.catalogue))))
 
     def _rows(self, query: sa.Select) -> list:
         with self._transaction(writes=False) as connection:

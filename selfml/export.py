@@ -50,6 +50,7 @@ def export(
     auto_only: bool = False,
     store: Store | None = None,
     with_auto: bool = False,
+    catalogue: str = "",
 ) -> Exported:
     """Write ``out`` (labels) and ``<out stem>.flips.csv`` (flips with their evidence).
 
@@ -66,6 +67,9 @@ def export(
     store : Store, optional
         Only flips that people accepted there, with who and when; ``with_auto`` adds those that
         nobody decided and that may be accepted without a look.
+    catalogue : str, optional
+        The name under which the store keeps the decisions, where it is not the run's
+        (`catalogue_of`), for the dataset was elsewhere when they were made.
 
     Raises
     ------
@@ -80,10 +84,7 @@ def export(
     root = Path(data or run.info["dataset"]["path"])
     every = run.table("flips")
     if store is not None:
-        catalogue = catalogue_of(run)
-        every = audited_flips(
-            run, every, store.state(catalogue), store.of_auditors(catalogue), with_auto=with_auto
-        )
+        every = _audited(run, every, store, catalogue or catalogue_of(run), with_auto=with_auto)
     flips = select_flips(
         every,
         min_confidence=min_confidence,
@@ -97,7 +98,7 @@ def export(
             raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
         row_of = _rows_in(run, dataset)
         verified = dataset.labels_verified.copy()
-        verified[row_of] = _by_experts(run, verified[row_of])
+        verified[row_of] = verified_by_experts(run, verified[row_of])
         flips = _unverified(flips, verified[row_of])
         flips = _still_given(flips, dataset.labels_given[row_of])
         rows, changed = _from_input(dataset, row_of, flips, verified)
@@ -111,6 +112,19 @@ def export(
     flips_file = out.with_name(f"{out.stem}.flips.csv")
     _write_csv(flips_file, _flip_rows(run, flips))
     return Exported(out, flips_file, len(rows) - 1, len(flips), changed, root.exists())
+
+
+def _audited(
+    run: Run, flips: pd.DataFrame, store: Store, catalogue: str, *, with_auto: bool
+) -> pd.DataFrame:
+    state = store.state(catalogue)
+    if state.empty and (others := store.catalogues()):
+        named = ", ".join(f"{name!r}" for name in others)
+        raise ValueError(
+            f"--decisions: no decision on {catalogue!r} is kept there, but on {named}; "
+            "where the dataset was moved, say which with --catalogue"
+        )
+    return audited_flips(run, flips, state, store.of_auditors(catalogue), with_auto=with_auto)
 
 
 def _unverified(flips: pd.DataFrame, verified: np.ndarray) -> pd.DataFrame:
@@ -132,13 +146,14 @@ def _verified_labels(run: Run) -> np.ndarray:
     verified = split.str.startswith("clean").to_numpy().copy()
     if run.has("calibration"):
         verified[run.table("calibration")["image_index"]] = True
-    return _by_experts(run, np.where(verified[:, None], run.array("labels_true"), -1))
+    return verified_by_experts(run, np.where(verified[:, None], run.array("labels_true"), -1))
 
 
-def _by_experts(run: Run, verified: np.ndarray) -> np.ndarray:
+def verified_by_experts(run: Run, verified: np.ndarray) -> np.ndarray:
     """(N, L) verified labels with those given after training; the latest word counts."""
     said, verified = expert_labels(run), verified.copy()
-    known = said[said["label"] >= 0]
+    latest = said.drop_duplicates(["image_index", "attribute_index"], keep="last")
+    known = latest[latest["label"] >= 0]
     verified[known["image_index"], known["attribute_index"]] = known["label"]
     return verified
 

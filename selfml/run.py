@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -284,6 +284,11 @@ def list_runs(folder: str | Path) -> list[Run]:
 
 
 def catalogue_of(run: Run) -> str:
-    """The name under which decisions on a run's flips are kept: its dataset folder's."""
-    path = str(run.info.get("dataset", {}).get("path", ""))
-    return PurePath(path).name or str(run.info.get("run_id") or run.path.name)
+    """The name under which decisions on a run's flips are kept.
+
+    ``data.catalogue`` of its training; where that is empty, the path of the dataset folder, so
+    that two shops' folders of one name are two catalogues.
+    """
+    dataset = run.info.get("dataset", {})
+    named = str(dataset.get("catalogue") or dataset.get("path") or "")
+    return named or str(run.info.get("run_id") or run.path.name)

@@ -114,7 +114,11 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
     data = TrainingData(dataset, splits, loaded.pixels, dataset.labels_given, verified, true)
     _write_tables(session, data, loaded)
     writer.update(
-        dataset={"path": str(Path(root).resolve()), "sha256": sha256},
+        dataset={
+            "path": str(Path(root).resolve()),
+            "sha256": sha256,
+            "catalogue": config.data.catalogue.strip(),
+        },
         n_images=data.n_images,
         n_attributes=data.n_attributes,
         unreadable=[list(pair) for pair in loaded.unreadable],

@@ -60,7 +60,7 @@ def test_a_conflict_changes_nothing_until_it_is_settled(shop, store, tmp_path):
     store.decide(catalogue_of(shop.run), cells_of(flips), "accept", auditor="cat", run_id="r",
                  settle=True)  # fmt: skip
     done = export(shop.run, tmp_path / "b.csv", store=store)
-    assert pd.read_csv(done.flips_file)["auditors"].tolist() == ["ann, cat"]
+    assert pd.read_csv(done.flips_file)["auditors"].tolist() == ["cat"]  # closed what was said
 
 
 def test_undecided_sure_flips_are_an_option(shop, store, tmp_path):
@@ -93,6 +93,40 @@ def test_what_another_run_proposed_and_somebody_accepted_is_kept(shop, store, tm
         cell.image_id, 1, "accept",
     )  # fmt: skip
     assert np.isnan(written["score"])
+
+
+def test_what_somebody_left_unsure_is_no_sure_flip(shop, store, tmp_path):
+    flips = noisy_flips(shop.run)
+    sure = flips[flips["auto_accept"]]
+    decide(store, shop.run, sure[:2], "unsure")
+    done = export(shop.run, tmp_path / "out.csv", store=store, with_auto=True)
+    written = pd.read_csv(done.flips_file)
+    left_out = set(zip(sure["image_id"][:2], sure["attribute"][:2], strict=True))
+    assert done.n_flips == len(sure) - 2
+    assert not left_out & set(zip(written["file_name"], written["attribute"], strict=True))
+
+
+def test_a_rejected_change_that_another_run_asked_for_is_a_wanted_label(shop, store, tmp_path):
+    """Somebody refused to take a label off; this run has it given as absent: it comes back."""
+    run = shop.run
+    flips = noisy_flips(run)
+    flip = flips[flips["given"] == 0].iloc[0]
+    cell = Cell(flip["image_id"], flip["attribute"], 1, 0)
+    store.decide(catalogue_of(run), [cell], "reject", auditor="ann", run_id="an older run")
+    done = export(run, tmp_path / "out.csv", store=store)
+    written = pd.read_csv(done.flips_file)
+    assert written[["given", "corrected", "auditors"]].to_numpy().tolist() == [[0, 1, "ann"]]
+    assert written["score"].notna().all()  # this run's own flip: with its evidence
+
+
+def test_decisions_under_another_name_are_not_passed_over(shop, store, tmp_path):
+    cells = cells_of(noisy_flips(shop.run)[:3])
+    store.decide("/moved/shop", cells, "accept", auditor="ann", run_id="r")
+    with pytest.raises(ValueError, match=r"'/moved/shop'.* --catalogue"):
+        export(shop.run, tmp_path / "out.csv", store=store)
+    assert not (tmp_path / "out.csv").exists()
+    done = export(shop.run, tmp_path / "out.csv", store=store, catalogue="/moved/shop")
+    assert done.n_flips == 3
 
 
 def test_an_export_is_repeated_byte_for_byte(shop, store, tmp_path):

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from selfml.run import Run, RunError, RunWriter, list_runs, write_atomic
+from selfml.run import Run, RunError, RunWriter, catalogue_of, list_runs, write_atomic
 from selfml.run_format import ARRAYS, SCHEMA_VERSION, SCHEMAS
 
 GOLDEN = Path(__file__).parent / "golden" / "run_schema.json"
@@ -233,3 +233,17 @@ def test_texts_and_attribute_names_come_back(writer: RunWriter):
     run = Run(writer.path)
     assert run.text("config.toml") == "name = 'é'\n"
     assert run.attributes == ["é ü", "<script>", "=1+1"]
+
+
+def test_two_folders_of_one_name_are_two_catalogues(writer: RunWriter):
+    names = []
+    for dataset in (
+        {"path": "/a/shop"},
+        {"path": "/b/shop", "catalogue": ""},
+        {"path": "/b/shop", "catalogue": "shop b"},
+        {},
+    ):
+        writer.update(dataset=dataset)
+        names.append(catalogue_of(Run(writer.path)))
+    assert names[:3] == ["/a/shop", "/b/shop", "shop b"]
+    assert names[3]

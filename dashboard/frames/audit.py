@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
+from selfml.audited import with_indices
 from selfml.decisions import Cell
 from selfml.run import Run
 from selfml.tracing import suspects, trace_rejects
@@ -20,13 +21,9 @@ SAID = {"accept": "accepted", "reject": "rejected", "unsure": "left unsure"}
 
 def keys_of(run: Run, cells: pd.DataFrame) -> np.ndarray:
     """``image_index * L + attribute_index`` of cells (image_id, attribute) that the run has."""
-    if cells.empty:
-        return np.empty(0, np.int64)
-    images = pd.Index(run.table("images", ["image_id"])["image_id"])
-    i = images.get_indexer(cells["image_id"])
-    j = pd.Index(run.attributes).get_indexer(cells["attribute"])
-    known = (i >= 0) & (j >= 0)
-    return i[known].astype(np.int64) * len(run.attributes) + j[known]
+    known = with_indices(run, cells)
+    images = known["image_index"].to_numpy(np.int64)
+    return images * len(run.attributes) + known["attribute_index"].to_numpy(np.int64)
 
 
 def to_skip(run: Run, state: pd.DataFrame, said: pd.DataFrame, auditor: str) -> np.ndarray:
@@ -102,17 +99,9 @@ def conflict_rows(state: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
 
 def decided_flips(run: Run, state: pd.DataFrame) -> pd.DataFrame:
     """Decided cells that the run has: image_index, attribute_index, corrected, rejected."""
-    known = state[state["state"].isin(("accept", "reject"))]
-    images = pd.Index(run.table("images", ["image_id"])["image_id"])
-    frame = pd.DataFrame(
-        {
-            "image_index": images.get_indexer(known["image_id"]),
-            "attribute_index": pd.Index(run.attributes).get_indexer(known["attribute"]),
-            "corrected": known["proposed"].to_numpy(),
-            "rejected": (known["state"] == "reject").to_numpy(bool),
-        }
-    )
-    return frame[(frame["image_index"] >= 0) & (frame["attribute_index"] >= 0)]
+    known = with_indices(run, state[state["state"].isin(("accept", "reject"))])
+    decided = known.assign(corrected=known["proposed"], rejected=known["state"] == "reject")
+    return decided[["image_index", "attribute_index", "corrected", "rejected"]]
 
 
 def suspect_rows(

@@ -2,7 +2,15 @@
 
 import streamlit as st
 
-from dashboard import audit_desk, audit_panels, components, flip_filters, flip_panels, state
+from dashboard import (
+    audit_desk,
+    audit_panels,
+    audit_queue,
+    components,
+    flip_filters,
+    flip_panels,
+    state,
+)
 from selfml.decisions import StoreError
 from selfml.run import Run, RunError
 
@@ -38,7 +46,7 @@ part = components.pick("part", "Part", PARTS)
 if part in ("one", "all"):
     choose(run)
 try:
-    desk = audit_desk.open_desk(run, flip_panels.query_of(run, state.read()))
+    desk = audit_queue.open_desk(run, flip_panels.query_of(run, state.read()))
     audit_desk.say_what_happened()
     if part == "one":
         audit_desk.show_queue(desk)
@@ -51,7 +59,7 @@ try:
     else:
         audit_panels.show_history(desk)
     st.caption(
-        f"Decisions are kept as those of “{desk.auditor}” on {desk.catalogue}. There is no "
+        f"Decisions are kept as those of “{desk.auditor}” on {desk.shop}. There is no "
         "sign-in: whoever reaches this page decides in that name (SELFML_AUDITOR)."
     )
 except RunError:

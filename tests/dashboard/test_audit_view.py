@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import audit_panels, audit_queue
 from dashboard.frames.audit import cells_of, suspect_rows
-from dashboard.frames.flips import FlipQuery, flips_page
+from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
 from selfml.decisions import Store
 from selfml.flips import read_evidence_model
 from selfml.run import Run, catalogue_of
@@ -112,6 +113,81 @@ def test_all_that_a_filter_matches_is_one_act(open_desk, database, run):
     press(app, "undo-batch")
     with Store(database) as store:
         assert store.state(catalogue_of(run)).empty
+
+
+def test_undoing_all_waits_for_a_store_that_fails(open_desk, database, run):
+    app = open_desk(part="all", attribute="1", direction="to_1")
+    press(app, "all-accept")
+    with Store(database) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE batch RENAME TO gone")
+    app.button(key="undo-batch").click().run()
+    assert "no such table: batch" in app.error[0].value
+    with Store(database) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO batch")
+    app.run()
+    press(app, "undo-batch")
+    with Store(database) as store:
+        assert store.state(catalogue_of(run)).empty
+    assert "undo-batch" not in [button.key for button in app.button]
+
+
+def test_more_than_one_act_can_hold_is_said(open_desk, run, monkeypatch):
+    n = flips_summary(run, FlipQuery())["n"]
+    monkeypatch.setattr(audit_panels, "AT_ONCE", 5)
+    app = open_desk(part="all")
+    assert f"first 5 of {n:,} undecided" in app.info[0].value
+    assert [b.label for b in app.button if b.key.startswith("all-")] == [
+        *("Accept these 5", "Reject these 5")
+    ]
+
+
+def test_another_filter_leaves_the_item_that_was_shown(open_desk, run):
+    """The address named it from the first decision on, and went on naming it."""
+    app = open_desk()
+    press(app, "accept")
+    assert "flip" in app.query_params
+    app.selectbox(key="url_attribute").select(1).run()
+    assert "flip" not in app.query_params
+    first = flips_page(run, FlipQuery(attribute=1), 1, 1).iloc[0]
+    assert f"“{first['attribute']}”?" in text_of(app)
+
+
+def test_items_claimed_between_asking_and_claiming_are_asked_for_again(
+    open_desk, database, run, monkeypatch
+):
+    """Else the page would say that everything is decided."""
+    flips = flips_page(run, FlipQuery(), 1, 25)
+    first = [(cell.image_id, cell.attribute) for cell in cells_of(flips[: audit_queue.AHEAD])]
+    claim = Store.claim
+
+    def late(self, catalogue, cells, auditor, **how):
+        if set(cells) == set(first):
+            claim(self, catalogue, cells, "bob")
+        return claim(self, catalogue, cells, auditor, **how)
+
+    monkeypatch.setattr(Store, "claim", late)
+    text = text_of(open_desk())
+    following = flips.iloc[audit_queue.AHEAD]
+    assert f"“{following['attribute']}”?" in text
+    assert "Everything is decided" not in text
+
+
+def test_claims_are_made_anew_in_time_and_given_back(open_desk, database, run, monkeypatch):
+    flips = flips_page(run, FlipQuery(), 1, audit_queue.AHEAD)
+    clock = [1000.0]
+    monkeypatch.setattr(audit_queue.time, "monotonic", lambda: clock[0])
+    app = open_desk()
+    until = []
+    for wait_s in (0.0, 50.0, 20.0):
+        clock[0] += wait_s
+        app.run()
+        with Store(database) as store, store.engine.begin() as connection:
+            until.append(connection.exec_driver_sql("SELECT max(until) FROM claim").scalar())
+            assert len(store.claimed(catalogue_of(run))) == len(flips)
+    assert until[0] == until[1] < until[2]
+    app.selectbox(key="url_attribute").select(1).run()
+    with Store(database) as store:
+        assert {name for _, name in store.claimed(catalogue_of(run))} == {run.attributes[1]}
 
 
 def test_rejects_are_traced_to_basis_images(open_desk, database, run):

@@ -12,7 +12,7 @@ import pytest
 from selfml import evaluate, flips, trust
 from selfml.counterfactual import read_counterfactuals
 from selfml.derived import ExpertLabels, Relabelled, write_relabelled
-from selfml.export import export
+from selfml.export import export, verified_by_experts
 from selfml.oracle import asked_images, label_order
 from selfml.receipts import receipt
 from selfml.run import Run, RunWriter
@@ -205,3 +205,19 @@ def test_export_follows_and_says_of_the_labelled_images_what_the_person_said(
     assert not [r for r in listed if r[0] in images and r[1] != child.attributes[3]]
     before = read_csv(export(shop.run, tmp_path / "before.csv").flips_file)[1:]
     assert {tuple(r[:2]) for r in listed} != {tuple(r[:2]) for r in before}
+
+
+def test_a_label_that_an_expert_withdrew_is_not_verified(parent, child, expert, tmp_path):
+    """Who said yes and later "cannot tell" has verified nothing."""
+    image = int(asked_images(parent)[ATOMS[0]])
+    nothing = np.full((parent.array("labels_given").shape), -1, np.int8)
+    said = verified_by_experts(child, nothing)[image]
+    np.testing.assert_array_equal(said, expert.labels[0])
+    withdrawn = ExpertLabels(ATOMS[:1], np.full((1, len(said)), -1, np.int8))
+    later = Run(write_relabelled(child, withdrawn, tmp_path / "later", who="anna").path)
+    assert (said >= 0).any()
+    assert (verified_by_experts(later, nothing)[image] == -1).all()
+    others = np.delete(np.arange(len(nothing)), image)
+    np.testing.assert_array_equal(
+        verified_by_experts(later, nothing)[others], verified_by_experts(child, nothing)[others]
+    )
