@@ -33,6 +33,7 @@ CSS = """
 .sm-empty{border:1px dashed rgba(128,134,146,.6);border-radius:12px;padding:28px 24px;
  text-align:center;max-width:720px;margin:12px auto}
 .sm-empty b{font-size:1.05rem;display:block;margin-bottom:6px}
+.sm-note{font-size:.9rem;line-height:1.5;margin:0;max-width:90ch;opacity:.8;overflow-wrap:anywhere}
 .sm-table{overflow-x:auto}
 .sm-table table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .sm-table th,.sm-table td{padding:8px 10px;text-align:right;white-space:nowrap;

@@ -114,6 +114,12 @@ def train(
         list[str] | None, typer.Option("--set", help="key=value, e.g. --set seed=1. Repeatable.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted run.")] = False,
+    decisions: Annotated[
+        str, typer.Option(help="Also learn from what people decided: a file or postgresql://...")
+    ] = "",
+    catalogue: Annotated[
+        str, typer.Option(help="With --decisions: the name they were kept under, where it changed.")
+    ] = "",
 ) -> None:
     """Train Baseline 0, Baseline 1 and SELF-ML, and write a run with corrected labels."""
     from selfml.config import load_recipe, with_settings
@@ -121,10 +127,25 @@ def train(
 
     config = with_settings(load_recipe(recipe), settings or [])
     reporter = Reporter()
+    if catalogue and not decisions:
+        raise ValueError("--catalogue: goes with --decisions")
+    kept_as = catalogue or config.data.catalogue.strip() or str(data.resolve())
+    decided = before = None
+    with _decisions(decisions) as store:
+        if store is not None:
+            from selfml.decided import read_decisions, run_decided_on
+
+            decided = read_decisions(store, kept_as)
+            before = run_decided_on(store, kept_as, out.resolve().parent)
+            reporter.say(f"{len(decided):,} decided labels on {kept_as}")
     with _quiet_import():
         from selfml.train import train as run_training
     with _interruptible(out):
-        run_training(data, out, config, resume=resume, reporter=reporter)
+        run_training(data, out, config, resume=resume, decided=decided, reporter=reporter)
+    if decided is not None:
+        from selfml.decided import record_gain, sentence
+
+        reporter.say(sentence(record_gain(out, before)))
     _show_tables(out)
 
 

@@ -61,6 +61,7 @@ def evidence_inputs(
     z = np.clip(slope * fit.scores + intercept, -MAX_LOGIT, MAX_LOGIT).astype(np.float32)
     term = given_term(model, data.given, model.category_index(categories, data.n_images))
     soft = sigmoid(z + term).astype(np.float32)
+    soft = np.where(data.decided >= 0, data.decided, soft).astype(np.float32)
     soft[clean] = -1.0
     return Explained(features, z, term.astype(np.float32), soft, model)
 

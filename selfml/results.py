@@ -60,7 +60,7 @@ class Explained:
             "given_term": rows_of(self.given_term),
             "classifier": rows_of(self.classifier),
             "image": rows_of(image),
-            "verified": rows_of(data.verified, np.float32),
+            "verified": rows_of(data.known, np.float32),
             "soft": rows_of(self.soft),
             "category": rows_of(self.category_index(data)),
         }

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 
 from selfml.basis import choose_sample
 from selfml.categories import category_names
 from selfml.config import Config, to_toml
 from selfml.coverage import measure_coverage
 from selfml.data.dataset import DatasetError
+from selfml.decided import DECIDED_FILE, to_csv
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
 from selfml.extract import Extractor, classifier_features, descriptor
@@ -52,6 +54,7 @@ def train(
     config: Config,
     *,
     resume: bool = False,
+    decided: pd.DataFrame | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
     """Train all three methods on a dataset folder and write a run.
@@ -60,6 +63,9 @@ def train(
     ----------
     resume : bool
         Continue an interrupted run of the same configuration; else ``out`` must be new or empty.
+    decided : DataFrame, optional
+        Labels that people decided on (`selfml.decided.read_decisions`), which SELF-ML learns from;
+        the baselines do not. A resumed run goes on with those that it began with.
 
     Raises
     ------
@@ -70,11 +76,16 @@ def train(
     """
     out = Path(out)
     check_out(out, config, resume)
+    continues = resume and (out / "config.toml").exists()
     session = Session(config, RunWriter(out), reporter or Reporter())
     session.writer.write_text("config.toml", to_toml(config))
     session.writer.update(
         status="running", seed=config.seed, recipe=config.recipe, stages=plan(config), **origin()
     )
+    if not continues:
+        (out / DECIDED_FILE).unlink(missing_ok=True)  # of a run that was refused
+        if decided is not None:
+            session.writer.write_text(DECIDED_FILE, to_csv(decided))
     if config.train.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:

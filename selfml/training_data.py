@@ -11,7 +11,9 @@ import pandas as pd
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.images import LoadedImages, load_images
 from selfml.data.splits import Splits, make_splits
+from selfml.decided import decided_cells, decided_labels
 from selfml.nn.fitting import Session
+from selfml.run import RunWriter
 from selfml.run_format import SPLITS
 
 
@@ -29,6 +31,8 @@ class TrainingData:
         labels that training may see.
     true : (N, L) int8
         What is known of the truth, for measuring only: clean.csv, else truth.csv, else -1.
+    decided : (N, L) int8
+        What people decided about flips of images of N (:mod:`selfml.decided`); -1 elsewhere.
     """
 
     dataset: Dataset
@@ -37,6 +41,12 @@ class TrainingData:
     given: np.ndarray
     verified: np.ndarray
     true: np.ndarray
+    decided: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """(N, L) int8, labels to learn from as they are: verified, else decided; -1 elsewhere."""
+        return np.where(self.verified >= 0, self.verified, self.decided)
 
     @property
     def n_images(self) -> int:
@@ -111,7 +121,10 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
             f"--resume: {root} is not what this run began with (files were changed); "
             "put them back, or start a new run with another --out"
         )
-    data = TrainingData(dataset, splits, loaded.pixels, dataset.labels_given, verified, true)
+    decided = _decided(writer, dataset, splits)
+    data = TrainingData(
+        dataset, splits, loaded.pixels, dataset.labels_given, verified, true, decided
+    )
     _write_tables(session, data, loaded)
     writer.update(
         dataset={
@@ -125,6 +138,16 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
         **{f"n_{name}": len(getattr(splits, name)) for name in SPLITS},
     )
     return data
+
+
+def _decided(writer: RunWriter, dataset: Dataset, splits: Splits) -> np.ndarray:
+    """Labels of ``DECIDED_FILE`` on images of N that nobody verified, (N, L) int8."""
+    decided = decided_cells(writer.path)
+    labels = decided_labels(decided, dataset.file_names, list(dataset.attributes))
+    noisy = np.zeros(dataset.n_images, bool)
+    noisy[splits.noisy_train] = True
+    labels[~noisy | dataset.is_clean] = -1
+    return labels
 
 
 def images_frame(data: TrainingData) -> pd.DataFrame:

@@ -21,7 +21,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml.auto_accept", "selfml.trust", "selfml.trust_measures"),
             *("selfml.coverage", "selfml.suggestions", "selfml.nearest", "selfml.reasons"),
             *("selfml.flip_cases", "selfml.faithfulness", "selfml.faithfulness_measures"),
-            *("selfml.audited",),
+            *("selfml.audited", "selfml.decided"),
             *("selfml.corrections", "selfml.crossfit", "selfml.rates", "selfml.progress"),
         ),
         2: ("selfml.nn.*",),

@@ -164,6 +164,9 @@ def test_export_of_a_dataset_that_has_moved(selfml, shop, tmp_path):
         (["--set", "seed=many"], ("seed: must be a whole number", "'many'")),
         (["--set", "data.size_px=-3"], ("data.size_px", "-3")),
         (["--set", "seed=1", "--set", "train=2"], ("train: is a section",)),
+        (["--decisions", "none.db"], ("--decisions", "no file none.db")),
+        (["--decisions", "mysql://h/d"], ("DATABASE_URL", "mysql")),
+        (["--catalogue", "shop"], ("--catalogue", "goes with --decisions")),
     ],
 )
 def test_train_refuses_bad_settings_before_it_starts(selfml, shop, tmp_path, options, parts):

@@ -13,6 +13,7 @@ from dashboard import components, load, media, state, trust_panel
 from dashboard.figures import overview as figures
 from dashboard.figures import theme
 from dashboard.frames import overview as frames
+from selfml.decided import sentence
 from selfml.run import Run
 
 POLL_S = 2
@@ -59,6 +60,8 @@ def _heading(run: Run) -> None:
         n = info["relabelled"]["n_basis_images"]
         images = f"basis image{'' if n == 1 else 's'}"
         parts.append(f"{info['parent']['name']} with {n:,} {images} labelled")
+    if info.get("decisions"):
+        st.html(f'<p class="sm-note">{escape(sentence(info["decisions"]))}</p>')
     st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))
 
 

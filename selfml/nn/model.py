@@ -32,11 +32,11 @@ class Explainer(keras.Model):
     Takes a dict: ``features`` (B, d), ``given`` (B, L), ``given_term``, ``classifier`` (log-odds),
     ``category`` (B,) int, a row of the evidence model's ``llr``; ``image`` (B,) int, the index of
     an image of C and -1 for others: atoms labelled by that very image are not used, for they would
-    hand it its own label; ``verified`` (B, L) with -1 for images of N; and ``soft`` (B, L), what
-    the given label and the cross-fitted classifier say of images of N, -1 for those of C. Returns
-    a dict of terms with ``coefficients`` and ``scores``. An image that labelled every atom has the
-    prior for its scores. In float32 under any policy: under bfloat16 Keras would round the features
-    and log-odds before they are weighed.
+    hand it its own label; ``verified`` (B, L), which for images of N is -1 where nobody decided;
+    and ``soft`` (B, L), what the given label and the cross-fitted classifier say of images of N,
+    -1 for those of C. Returns a dict of terms with ``coefficients`` and ``scores``. An image that
+    labelled every atom has the prior for its scores. In float32 under any policy: under
+    bfloat16 Keras would round the features and log-odds before they are weighed.
     """
 
     def __init__(self, reconstruction: SparseReconstruction, flipper: LabelFlipper, config: Config):
@@ -97,7 +97,7 @@ class Explainer(keras.Model):
         return loss
 
     def flipping_loss(self, inputs, outputs):
-        """L_EF: verified labels against full and strict evidence, on images of C only.
+        """L_EF: known labels against full and strict evidence: of C, and decided ones of N.
 
         The basis images alone also learn to say what is believed of images of N (``soft``), and
         where ``flips.clean_moves_basis`` the verified labels: so c serves labels as well as pixels
@@ -133,7 +133,7 @@ class SelfML(keras.Model):
 
     Takes the explainer's dict and the classifier's, ``inputs`` and ``place``. The target of
     an image of C is its verified labels; of one of N it is the flipped soft label, with no
-    gradient through it (paper section 2).
+    gradient through it (paper section 2), or the label that a person decided on.
     """
 
     def __init__(self, classifier: AttributeClassifier, explainer: Explainer):
@@ -160,7 +160,8 @@ class SelfML(keras.Model):
         f = ops.sigmoid(outputs["strict_logit" if strict else "logit"])
         verified = ops.cast(inputs["verified"], "float32")
         of_clean = ops.cast(inputs["is_clean"], "float32")[:, None]
-        return of_clean * verified + (1.0 - of_clean) * ops.stop_gradient(f)
+        of_noisy = ops.where(verified < 0, ops.stop_gradient(f), verified)
+        return of_clean * verified + (1.0 - of_clean) * of_noisy
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """lambda_class L_class + lambda_BS L_BS + lambda_EF L_EF."""

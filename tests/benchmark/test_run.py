@@ -117,7 +117,7 @@ def test_an_outcome_that_knows_the_truth_measures_perfect(catalogue, tmp_path):
     dataset = read_dataset(catalogue)
     splits = make_splits(dataset, clean_samples=20, seed=0)
     verified, true = labels_for_training(dataset, splits)
-    seed.data = TrainingData(dataset, splits, None, dataset.labels_given, verified, true)
+    seed.data = TrainingData(dataset, splits, None, dataset.labels_given, verified, true, None)
     leaked = Outcome(np.clip(true, 0, 1).astype(float), 2.0 * true - 1.0)
     found = dict(measure(leaked, seed.data))
     assert found["label_accuracy"] == found["flip_f1"] == found["exact_match"] == 100.0

@@ -8,7 +8,8 @@ import pytest
 
 from dashboard.figures import overview as figures
 from dashboard.frames import overview as frames
-from selfml.run import Run
+from selfml.run import Run, RunWriter
+from tests.dashboard.conftest import text_of
 from tests.tiny_measures import TABLE_1
 from tests.tiny_run import build_tiny_run
 
@@ -110,3 +111,15 @@ def test_figures_have_titled_axes_and_their_values(run):
 def test_no_rows_no_error(figure, run):
     assert figure(frames.noise(run).iloc[:0]).layout.annotations[0].text
     assert figures.losses(frames.losses(_history())).layout.annotations[0].text
+
+
+def test_what_was_learned_from_decisions_is_said_as_text(tmp_path, open_view, monkeypatch):
+    """``<b>`` is a folder's name here, nothing else."""
+    run = RunWriter(build_tiny_run(tmp_path / "runs" / "next"))
+    run.update(decisions={"decided": 200, "kept": 190, "rejected": 20, "gone": 15,
+                          "before": "<b>old", "kept_before": 180, "map": 75.6,
+                          "map_before": 75.1})  # fmt: skip
+    monkeypatch.setenv("SELFML_RUNS", str(tmp_path / "runs"))
+    text = text_of(open_view("overview", run="next"))
+    assert "95.0 % come out as decided (90.0 % in &lt;b&gt;old)" in text
+    assert "MAP on the same test images 75.10 -&gt; 75.60 %" in text
