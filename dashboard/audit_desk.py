@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, flip_panels, load, media, receipt_html, state
+from dashboard import access, components, flip_panels, load, media, receipt_html, state
+from dashboard.audit_acts import attempt
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames.receipt_words import percent, sentences
-from dashboard.settings import settings
-from selfml.decisions import Cell, Store, StoreError
+from selfml.decisions import Cell, Store
 from selfml.receipts import receipt
 from selfml.run import Run, catalogue_of
 
@@ -52,6 +52,7 @@ class Desk:
     catalogue: str
     auditor: str
     query: flip_frames.FlipQuery
+    may_decide: bool = True
 
     @property
     def run_id(self) -> str:
@@ -84,7 +85,8 @@ def open_desk(run: Run, query: flip_frames.FlipQuery) -> Desk:
         When the store cannot be opened.
     """
     catalogue = catalogue_of(run)
-    return Desk(run, load.store(), catalogue, settings().auditor, query)
+    person = access.require("viewer")
+    return Desk(run, load.store(), catalogue, person.id, query, person.may("auditor"))
 
 
 # ------------------------------------------------------------------------------------ the queue
@@ -122,6 +124,8 @@ def _fetch(desk: Desk) -> Ahead:
     n_left = frames.n_left(desk.run, desk.query, skip)
     flips = frames.queue(desk.run, desk.query, skip, AHEAD)
     cells = list(zip(flips["image_id"], flips["attribute"], strict=True))
+    if not desk.may_decide:
+        return Ahead(desk.key, flips, n_left)
     mine = desk.store.claim(desk.catalogue, cells, desk.auditor)
     claimed = np.array([cell in mine for cell in cells], bool)  # bool also where there is none
     return Ahead(desk.key, flips[claimed], n_left)
@@ -139,16 +143,6 @@ def forget() -> None:
 
 
 # ------------------------------------------------------------------------------------ the acts
-def attempt(act, *args, **kwargs):
-    """Write to the store from a callback; what fails is said and nothing else changes."""
-    st.session_state.pop("audit_problem", None)
-    try:
-        return act(*args, **kwargs)
-    except (StoreError, ValueError) as error:
-        st.session_state["audit_problem"] = str(error)
-        return None
-
-
 def _is_shown(key: str) -> bool:
     """Whether a press was meant for the item that is shown.
 
@@ -252,16 +246,17 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
     cell = frames.cell_of(flip)
     st.session_state["audit_shown"] = key
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    for decision, letter in KEYS.items():
+    for decision, letter in KEYS.items() if desk.may_decide else ():
         row.button(
             WORDS[decision], icon=ICONS[decision], shortcut=letter, key=f"{decision}-{key}",
             type="primary" if decision == "accept" else "secondary",
             on_click=_decide, args=(desk, key, cell, decision, uuid.uuid4().hex),
         )  # fmt: skip
-    row.button(
-        "Undo", icon=":material/undo:", shortcut="U", key=f"undo-{key}", type="tertiary",
-        on_click=_undo, args=(desk, key),
-    )  # fmt: skip
+    if desk.may_decide:
+        row.button(
+            "Undo", icon=":material/undo:", shortcut="U", key=f"undo-{key}", type="tertiary",
+            on_click=_undo, args=(desk, key),
+        )  # fmt: skip
     for words, icon, letter, step in (
         ("Back", ":material/chevron_left:", "Left", -1),
         ("On", ":material/chevron_right:", "Right", 1),
@@ -336,7 +331,8 @@ def _nothing_left(desk: Desk) -> None:
             "labels with `selfml export --decisions`.",
         )
     st.session_state["audit_shown"] = ""
-    st.button(
-        "Undo my last decision", icon=":material/undo:", shortcut="U", key="undo-last",
-        on_click=_undo, args=(desk, ""),
-    )  # fmt: skip
+    if desk.may_decide:
+        st.button(
+            "Undo my last decision", icon=":material/undo:", shortcut="U", key="undo-last",
+            on_click=_undo, args=(desk, ""),
+        )  # fmt: skip

@@ -73,10 +73,8 @@ def show_all(desk: Desk) -> None:
     flip_cards.grid(desk.run, flips.head(PREVIEW).assign(truth=-1), {})  # nothing that decides it
     cells = frames.cells_of(flips)
     row = st.container(horizontal=True)
-    for decision, words, kind in (
-        ("accept", "Accept", "primary"),
-        ("reject", "Reject", "secondary"),
-    ):
+    choices = (("accept", "Accept", "primary"), ("reject", "Reject", "secondary"))
+    for decision, words, kind in choices if desk.may_decide else ():
         row.button(
             f"{words} all {n:,}", key=f"all-{decision}", type=kind,
             on_click=_decide_all, args=(desk, cells, decision, uuid.uuid4().hex),
@@ -146,7 +144,8 @@ def _conflict(desk: Desk, row: object) -> None:
         st.html(
             f"<b>{change} “{escape(row.attribute)}”?</b><br>{escape(row.says)}", width="stretch"
         )
-        for decision, words in (("accept", "Accept"), ("reject", "Reject")):
+        choices = (("accept", "Accept"), ("reject", "Reject"))
+        for decision, words in choices if desk.may_decide else ():
             st.button(
                 words, key=f"settle-{decision}-{row.image_id}-{row.attribute}",
                 on_click=_settle, args=(desk, cell, decision, uuid.uuid4().hex),

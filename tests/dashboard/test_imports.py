@@ -40,6 +40,7 @@ ALLOWED = {
     "derived",
     "expert_table",
     "reasons",
+    "store_health",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
