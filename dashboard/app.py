@@ -11,6 +11,7 @@ import gc
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from dashboard import access, access_panels, components, health, load, media, state
 from dashboard.events import event
@@ -90,6 +91,7 @@ else:
         __file__,
         secrets=secrets_of_environment() or None,
         routes=[*media.routes(), health.route()],
+        middleware=[Middleware(media.NoTraversal)],
         on_script_error=_failed,
     )
     # Streamlit collects garbage after every rerun. What was imported is none: leaving it out makes

@@ -1,4 +1,4 @@
-"""Writing to the store of decisions: the one way, which asks for the role and notes what was done."""
+"""The one way to write to the store of decisions: asks for the role, notes what was done."""
 
 from __future__ import annotations
 
