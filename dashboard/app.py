@@ -11,9 +11,12 @@ import gc
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from dashboard import components, load, media, state
+from dashboard import access, access_panels, components, health, load, media, state
+from dashboard.events import event
 from dashboard.load import RunSummary
+from dashboard.settings import secrets_of_environment, settings
 from selfml.run import RunError
 
 PAGES = (
@@ -52,6 +55,7 @@ def _sidebar(pages: list[st.Page]) -> None:
             "Save charts as", ["PNG", "SVG"], default="PNG", key="chart_format",
             help="Format of the camera button that appears over each chart",
         )  # fmt: skip
+        access_panels.show_person()
 
 
 def main() -> None:
@@ -63,17 +67,33 @@ def main() -> None:
         for i, (path, title, icon) in enumerate(PAGES)
     ]
     view = st.navigation(pages, position="hidden")
+    if not access_panels.may_look():
+        return
     _sidebar(pages)
+    access_panels.warn_if_open()
     try:
         view.run()
     except RunError as error:  # a file of the run is missing or damaged
+        event("error", error=type(error).__name__, what="run")
         components.unreadable(error)
+
+
+def _failed(error: Exception) -> None:
+    """A page failed: its kind is noted, and Streamlit shows what it shows."""
+    event("error", error=type(error).__name__, what="page")
 
 
 if __name__ == "__main__":
     main()
 else:
-    app = st.App(__file__, routes=media.routes())
+    access.role_rules(settings().roles)  # what cannot be read ends the server here
+    app = st.App(
+        __file__,
+        secrets=secrets_of_environment() or None,
+        routes=[*media.routes(), health.route()],
+        middleware=[Middleware(media.NoTraversal)],
+        on_script_error=_failed,
+    )
     # Streamlit collects garbage after every rerun. What was imported is none: leaving it out makes
     # that take a tenth of a second less, during which no session could go on.
     gc.collect()

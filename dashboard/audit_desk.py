@@ -11,12 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import components, flip_panels, load, media, receipt_html, state
+from dashboard.audit_acts import attempt
 from dashboard.audit_queue import Ahead, Desk, ahead_of, forget, named
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames.receipt_words import percent, sentences
-from selfml.decisions import Cell, StoreError
+from selfml.decisions import Cell
 from selfml.receipts import receipt
 
 KEYS = {"accept": "A", "reject": "X", "unsure": "S"}
@@ -41,16 +42,6 @@ CSS = """
 
 
 # ------------------------------------------------------------------------------------ the acts
-def attempt(act, *args, **kwargs):
-    """Write to the store from a callback; what fails is said and nothing else changes."""
-    st.session_state.pop("audit_problem", None)
-    try:
-        return act(*args, **kwargs)
-    except (StoreError, ValueError) as error:
-        st.session_state["audit_problem"] = str(error)
-        return None
-
-
 def _is_shown(key: str) -> bool:
     """Whether a press was meant for the item that is shown.
 
@@ -154,16 +145,17 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
     cell = frames.cell_of(flip)
     st.session_state["audit_shown"] = key
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    for decision, letter in KEYS.items():
+    for decision, letter in KEYS.items() if desk.may_decide else ():
         row.button(
             WORDS[decision], icon=ICONS[decision], shortcut=letter, key=f"{decision}-{key}",
             type="primary" if decision == "accept" else "secondary",
             on_click=_decide, args=(desk, key, cell, decision, uuid.uuid4().hex),
         )  # fmt: skip
-    row.button(
-        "Undo", icon=":material/undo:", shortcut="U", key=f"undo-{key}", type="tertiary",
-        on_click=_undo, args=(desk, key),
-    )  # fmt: skip
+    if desk.may_decide:
+        row.button(
+            "Undo", icon=":material/undo:", shortcut="U", key=f"undo-{key}", type="tertiary",
+            on_click=_undo, args=(desk, key),
+        )  # fmt: skip
     for words, icon, letter, step in (
         ("Back", ":material/chevron_left:", "Left", -1),
         ("On", ":material/chevron_right:", "Right", 1),
@@ -238,7 +230,8 @@ def _nothing_left(desk: Desk) -> None:
             "labels with `selfml export --decisions`.",
         )
     st.session_state["audit_shown"] = ""
-    st.button(
-        "Undo my last decision", icon=":material/undo:", shortcut="U", key="undo-last",
-        on_click=_undo, args=(desk, ""),
-    )  # fmt: skip
+    if desk.may_decide:
+        st.button(
+            "Undo my last decision", icon=":material/undo:", shortcut="U", key="undo-last",
+            on_click=_undo, args=(desk, ""),
+        )  # fmt: skip

@@ -83,10 +83,8 @@ def show_all(desk: Desk) -> None:
     cells = frames.cells_of(flips)
     these = "all" if n == n_left else "these"
     row = st.container(horizontal=True)
-    for decision, words, kind in (
-        ("accept", "Accept", "primary"),
-        ("reject", "Reject", "secondary"),
-    ):
+    choices = (("accept", "Accept", "primary"), ("reject", "Reject", "secondary"))
+    for decision, words, kind in choices if desk.may_decide else ():
         row.button(
             f"{words} {these} {n:,}", key=f"all-{decision}", type=kind,
             on_click=_decide_all, args=(desk, cells, decision, uuid.uuid4().hex),
@@ -156,7 +154,8 @@ def _conflict(desk: Desk, row: object) -> None:
         st.html(
             f"<b>{change} “{escape(row.attribute)}”?</b><br>{escape(row.says)}", width="stretch"
         )
-        for decision, words in (("accept", "Accept"), ("reject", "Reject")):
+        choices = (("accept", "Accept"), ("reject", "Reject"))
+        for decision, words in choices if desk.may_decide else ():
             st.button(
                 words, key=f"settle-{decision}-{row.image_id}-{row.attribute}",
                 on_click=_settle, args=(desk, cell, decision, uuid.uuid4().hex),

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import load
+from dashboard import access, load
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
-from dashboard.settings import settings
 from selfml.decisions import CLAIM_S, Store
 from selfml.run import Run, catalogue_of
 
@@ -30,6 +29,7 @@ class Desk:
     catalogue: str
     auditor: str
     query: flip_frames.FlipQuery
+    may_decide: bool = True
 
     @property
     def run_id(self) -> str:
@@ -67,7 +67,8 @@ def open_desk(run: Run, query: flip_frames.FlipQuery) -> Desk:
         When the store cannot be opened.
     """
     catalogue = catalogue_of(run)
-    return Desk(run, load.store(), catalogue, settings().auditor, query)
+    person = access.require("viewer")
+    return Desk(run, load.store(), catalogue, person.id, query, person.may("auditor"))
 
 
 @dataclass
@@ -98,8 +99,8 @@ class Ahead:
 def ahead_of(desk: Desk) -> Ahead:
     """The next items, fetched and claimed anew when there are none or others are asked for."""
     ahead: Ahead | None = st.session_state.get("audit_ahead")
-    if ahead is not None and ahead.key != desk.key:
-        former: Desk = st.session_state["audit_desk"]
+    former: Desk = st.session_state.get("audit_desk", desk)
+    if ahead is not None and ahead.key != desk.key and former.may_decide:
         former.store.release(former.catalogue, _cells(ahead.flips), former.auditor)
     if ahead is None or not ahead.is_of(desk) or ahead.flips.empty:
         ahead = _fetch(desk)
@@ -117,6 +118,8 @@ def _fetch(desk: Desk) -> Ahead:
         skip = desk.skip()
         n_left = frames.n_left(desk.run, desk.query, skip)
         flips = frames.queue(desk.run, desk.query, skip, AHEAD)
+        if not desk.may_decide:
+            return Ahead(desk.key, flips, n_left, time.monotonic() + CLAIM_S / 2)
         mine = desk.store.claim(desk.catalogue, _cells(flips), desk.auditor)
         claimed = np.array([cell in mine for cell in _cells(flips)], bool)  # bool also of none
         if claimed.any() or not n_left:

@@ -10,7 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import load, media, state
+from dashboard import access, load, media, state
+from dashboard.events import event
 from dashboard.receipt_html import spoken
 from selfml.run import Run, RunError
 
@@ -245,9 +246,11 @@ def download_csv(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str) ->
 
     A function is called when the button is pressed.
     """
+    auditor = access.require("viewer").id  # who presses it; rows() runs outside of the session
 
     def rows() -> bytes:
         table = frame() if callable(frame) else frame
+        event("export", auditor=auditor, what=f"{name}.csv", n=len(table))
         return safe_for_spreadsheets(table).to_csv(index=False).encode("utf-8-sig")
 
     st.download_button(

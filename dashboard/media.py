@@ -2,7 +2,8 @@
 
 Streamlit's own media files are public; a catalogue is not. An address carries a run's name and
 an image_index, signed; the server looks the name up among its runs, so no path ever comes from
-outside. A wrong, foreign or expired signature is answered with 403.
+outside. A wrong, foreign or expired signature is answered with 403, and so is, where people sign
+in, whoever has not or has no role: an address that was passed on opens for nobody else.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dashboard import access
+from dashboard.events import event
 from dashboard.settings import run_folders, settings
 from selfml.data.decoding import encode_thumbnail
 from selfml.data.messages import UnreadableImage
@@ -90,11 +94,16 @@ def serve(request: Request) -> Response:
 
 def _answer(request: Request, kind: str, read: Callable[[str, int], bytes | None]) -> Response:
     headers = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+    person = access.of_request(request)
+    if person is None or not person.may("viewer"):
+        event("refused", auditor=person.id if person else "", what=kind)
+        return PlainTextResponse("Sign in to see images", 403, headers=headers)
     max_age_s = settings().image_hours * 3600 + STEP_S
     try:
         payload = _serializer(kind).loads(request.path_params["token"], max_age=max_age_s)
         name, image_index = str(payload[0]), int(payload[1])
     except (BadData, TypeError, ValueError, IndexError, KeyError):
+        event("refused", auditor=person.email, what=kind)
         return PlainTextResponse("This image address is not valid", 403, headers=headers)
     try:
         data = read(name, image_index)
@@ -136,6 +145,26 @@ def _photo(name: str, image_index: int) -> bytes | None:
 def serve_photo(request: Request) -> Response:
     """As `serve`, for photos."""
     return _answer(request, "photo", _photo)
+
+
+class NoTraversal:
+    """Answers 403 to an image address with a step up or a backslash, before anybody looks at it.
+
+    Streamlit itself would answer 400 to most of these; no address of ours has either.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is fine."""
+        path = str(scope.get("path", ""))
+        ours = any(f"/{name}/" in path for name in (ROUTE, PHOTOS))
+        if scope["type"] == "http" and ours and (".." in path or "\\" in path or "\0" in path):
+            event("refused", what="path")
+            await PlainTextResponse("This image address is not valid", 403)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 def routes() -> list[Route]:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, oracle_html, state
+from dashboard import access, components, load, media, oracle_html, state
 from dashboard.draft import Rows, decode, encode
+from dashboard.events import event
 from dashboard.frames import basis as basis_frames
 from dashboard.frames import oracle as frames
 from dashboard.frames.receipt import LABEL_WORDS
@@ -31,12 +32,20 @@ def drafted(run: Run) -> Rows:
 
 def keep(run: Run, rows: Rows, **changes: object) -> None:
     """Put these labels into the address, and nothing else of this kind."""
+    access.require("auditor")
     st.session_state.pop(_ERROR, None)
     state.update(draft=encode(media.run_name(run), rows), **changes)
 
 
 def can_be_labelled(run: Run) -> bool:
     """Whether the run has what labels of its basis images would change; else says so."""
+    person = access.who()
+    if person is None or not person.may("auditor"):
+        components.empty_state(
+            "Labelling needs the role auditor",
+            "You may look at everything; ask whoever runs this site for the role.",
+        )
+        return False
     if run.is_complete and run.has(*NEEDED):
         return True
     components.empty_state(
@@ -167,14 +176,19 @@ def _save_row(run: Run, rows: Rows) -> None:
     folder = settings().runs_folder
     name = frames.new_run_name(media.run_name(run), _taken(folder))
     row = st.container(horizontal=True, vertical_alignment="center", key="oracle_save_row")
+    may_save = access.require("auditor").may("admin")
     row.button(
         "Save as a new run", icon=":material/save:", type="primary", key="oracle_save",
-        on_click=_save, args=(run, rows, folder / name),
+        on_click=_save, args=(run, rows, folder / name), disabled=not may_save,
     )  # fmt: skip
     row.button(
         "Discard", icon=":material/delete:", key="oracle_discard",
         on_click=keep, args=(run, {}),
     )  # fmt: skip
+    if not may_save:
+        st.caption("A new run is seen first by everybody: an admin saves it. Your labels are in "
+                   "this page's address; send it to one.")  # fmt: skip
+        return
     st.caption(
         f"Saved in `{folder / name}`; this run stays as it is. In the new one no flip is accepted "
         "without a look: what was proven was of the flips before."
@@ -194,8 +208,14 @@ def _save(run: Run, rows: Rows, out: Path) -> None:
     if not (saved and saved[0] == (str(run.path), text) and saved[1] in run_folders()):
         expert = ExpertLabels(np.array(list(rows)), np.array(list(rows.values()), np.int8))
         try:
-            write_relabelled(run, expert, out, who=_who())
+            person = access.require("admin")
+            write_relabelled(run, expert, out, who=person.id)
+            event("save-run", auditor=person.id, run=out.name, n=len(rows))
+        except access.Refused as error:
+            st.session_state[_ERROR] = f"Not saved: {error}."
+            return
         except (OSError, ValueError, RunError) as error:
+            event("error", error=type(error).__name__, what="save-run")
             st.session_state[_ERROR] = (
                 f"Not saved: {' '.join(str(error).split())}. Your labels are kept; make "
                 f"`{out.parent}` writable (or set SELFML_RUNS to a folder that is), and save again."
@@ -204,11 +224,6 @@ def _save(run: Run, rows: Rows, out: Path) -> None:
         st.session_state[_SAVED] = saved = ((str(run.path), text), out.name)
     st.session_state.pop(_ERROR, None)
     state.update(run=saved[1], draft="", basis=None, part=PART)
-
-
-def _who() -> str:
-    """Who is signed in, where the site knows."""
-    return str(st.user.to_dict().get("email") or "dashboard")
 
 
 def _start(run: Run, ordered: pd.DataFrame, rows: Rows) -> None:

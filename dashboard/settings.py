@@ -1,24 +1,30 @@
 """What the environment says. Read at each call, so that a test can set it.
 
-===================  ====================================================  ==================
-Variable             Meaning                                               Without it
-===================  ====================================================  ==================
-SELFML_RUNS          Folder whose sub-folders are runs                     ``./runs``
-SELFML_DEMO_RUN      The run shown when there is none of one's own         ``assets/demo-run``
-SELFML_SECRET_KEY    Signs thumbnail addresses; set it where several       random, one a
-                     processes serve one site                              process
-SELFML_IMAGE_HOURS   How long an image's address stays valid, in hours     12
-DATABASE_URL         Where decisions are kept: ``sqlite:///file.db``, or   ``decisions.db`` in
-                     ``postgresql://user:password@host/name``              the folder of runs
-SELFML_AUDITOR       Who decides, while there is no sign-in                ``local``
-PORT                 Port to listen on (read by the Procfile only)         8501
-===================  ====================================================  ==================
+====================  ===================================================  ==================
+Variable              Meaning                                              Without it
+====================  ===================================================  ==================
+SELFML_RUNS           Folder whose sub-folders are runs                    ``./runs``
+SELFML_DEMO_RUN       The run shown when there is none of one's own        ``assets/demo-run``
+DATABASE_URL          Where decisions are kept: ``sqlite:///file.db``, or  ``decisions.db`` in
+                      ``postgresql://user:password@host/name``             the folder of runs
+SELFML_AUDITOR        In whose name decisions are kept without sign-in     ``local``
+SELFML_SECRETS        The content of ``.streamlit/secrets.toml``, where    that file
+                      there is no such file: how people sign in
+SELFML_ROLES          Who may do what (:mod:`dashboard.access`), for       nobody gets in
+                      example ``admin=a@x.org; auditor=*@shop.org``        where one signs in
+SELFML_SECRET_KEY     Signs addresses of images; set it where several      random, one a
+                      processes serve one site                             process
+SELFML_IMAGE_HOURS    How long an image's address stays valid, in hours    12
+SELFML_LOG            ``off``: no lines of events (dashboard.events)       on
+PORT                  Port to listen on (read by the Procfile only)        8501
+====================  ===================================================  ==================
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +42,8 @@ class Settings:
     image_hours: float
     database_url: str
     auditor: str
+    roles: str
+    log: bool
 
 
 def settings() -> Settings:
@@ -62,7 +70,23 @@ def settings() -> Settings:
         image_hours=image_hours,
         database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{runs_folder / 'decisions.db'}",
         auditor=(os.environ.get("SELFML_AUDITOR") or "").strip() or "local",
+        roles=(os.environ.get("SELFML_ROLES") or "").strip(),
+        log=os.environ.get("SELFML_LOG", "on").strip().lower() not in ("off", "0", "false", "no"),
     )
+
+
+def secrets_of_environment() -> dict:
+    """What ``SELFML_SECRETS`` has, for ``st.App``; empty where it is not set.
+
+    Raises
+    ------
+    ValueError
+        When it is not TOML.
+    """
+    try:
+        return tomllib.loads(os.environ.get("SELFML_SECRETS") or "")
+    except tomllib.TOMLDecodeError as error:  # says where, not what
+        raise ValueError(f"SELFML_SECRETS: is not TOML: {error}") from None
 
 
 def _process_key() -> str:

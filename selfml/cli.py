@@ -277,6 +277,34 @@ def label_basis(
     print("In the new run no flip is accepted without a look: what was proven was of the old one.")
 
 
+@app.command()
+def backup(
+    store: Annotated[str, typer.Argument(help="The store of decisions: a file or sqlite:///...")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Copy a store of decisions while it is in use (SQLite; PostgreSQL has pg_dump)."""
+    from selfml.store_copies import backup as copy
+
+    done = copy(store, file, force=force)
+    print(f"{done.path}: {done.n_decisions} decisions, checked")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `selfml backup` wrote.")],
+    store: Annotated[str, typer.Argument(help="The store of decisions: a file or sqlite:///...")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a store that is there.")] = False,
+) -> None:
+    """Put a backup in the place of a store of decisions, which is kept beside it."""
+    from selfml.store_copies import restore as put_back
+
+    done = put_back(file, store, force=force)
+    print(f"{done.path}: {done.n_decisions} decisions, checked")
+    if done.before:
+        print(f"{done.before}: the store as it was")
+
+
 @contextmanager
 def _decisions(url: str) -> Iterator[Store | None]:
     """The store that is named; a file must be there, for a new one would have no decisions."""

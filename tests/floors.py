@@ -10,6 +10,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml", "selfml.config", "selfml.config_sections", "selfml.run_format"),
             *("selfml.run", "selfml.decisions", "selfml.decision_tables"),
             *("selfml.decision_queries", "selfml.migrations.*"),
+            *("selfml.store_health", "selfml.store_copies"),
         ),
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
@@ -35,7 +36,10 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         5: ("selfml.cli",),
     },
     "dashboard": {
-        0: ("dashboard", "dashboard.settings", "dashboard.state", "dashboard.draft"),
+        0: (
+            *("dashboard", "dashboard.settings", "dashboard.state", "dashboard.draft"),
+            *("dashboard.access", "dashboard.events"),
+        ),
         1: ("dashboard.frames.*", "dashboard.figures.*"),
         2: (
             *("dashboard.load", "dashboard.media", "dashboard.components"),
@@ -48,6 +52,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.coverage_panels", "dashboard.label_next_panel"),
             "dashboard.faithfulness_panels",
             *("dashboard.audit_queue", "dashboard.audit_desk", "dashboard.audit_panels"),
+            *("dashboard.audit_acts", "dashboard.access_panels", "dashboard.health"),
             *("dashboard.oracle_panels", "dashboard.oracle_form", "dashboard.oracle_html"),
         ),
         3: ("dashboard.views.*",),
@@ -69,6 +74,7 @@ LAZY = {
     "selfml.decisions": {"sqlalchemy"},
     "selfml.decision_tables": {"sqlalchemy"},
     "selfml.decision_queries": {"sqlalchemy"},
+    "selfml.store_health": {"sqlalchemy"},
     "selfml.migrations": {"sqlalchemy", "alembic"},
     "selfml.migrations.env": {"alembic"},
     "selfml.migrations.versions.r0001_decisions": {"sqlalchemy", "alembic"},

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import (
+    access_panels,
     audit_desk,
     audit_panels,
     audit_queue,
@@ -11,6 +12,7 @@ from dashboard import (
     flip_panels,
     state,
 )
+from dashboard.events import event
 from selfml.decisions import StoreError
 from selfml.run import Run, RunError
 
@@ -58,13 +60,11 @@ try:
         audit_panels.show_traced(desk)
     else:
         audit_panels.show_history(desk)
-    st.caption(
-        f"Decisions are kept as those of “{desk.auditor}” on {desk.shop}. There is no "
-        "sign-in: whoever reaches this page decides in that name (SELFML_AUDITOR)."
-    )
+    access_panels.say_in_whose_name(desk.auditor, desk.shop)
 except RunError:
     raise  # a file of the run, not the store
 except (StoreError, ValueError) as error:
+    event("error", error=type(error).__name__, what="decisions")
     st.error(
         f"The store of decisions does not answer. {error}. Nothing that was saved is lost.",
         icon=":material/error:",

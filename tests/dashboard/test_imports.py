@@ -32,6 +32,8 @@ ALLOWED = {
     "trust",
     "suggestions",
     "faithfulness",
+    "audited",
+    "decided",
     "decisions",
     "agreement",
     "tracing",
@@ -40,6 +42,7 @@ ALLOWED = {
     "derived",
     "expert_table",
     "reasons",
+    "store_health",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))

@@ -1,0 +1,216 @@
+"""Signing in with an OpenID provider on loopback: who decides, who may only look, who may not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from selfml.decisions import Store
+from selfml.run import Run, catalogue_of
+from tests.browser.conftest import free_port, running_server, settled
+from tests.tiny_run import build_tiny_run
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PEOPLE = (
+    {"sub": "ann", "email": "Ann@Shop.org", "name": "Ann A.", "email_verified": True},
+    {"sub": "vic", "email": "vic@else.org", "name": "Vic V."},
+    {"sub": "eve", "email": "eve@nowhere.org", "name": "Eve E."},
+    {"sub": "mal", "email": "root@shop.org", "name": "Mal M.", "email_verified": False},
+)
+ROLES = "admin=root@shop.org; auditor=*@shop.org; viewer=*@else.org"
+As = Callable[[str], "sync_api.Page"]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    """The provider's address; it runs by itself, as a real one does."""
+    if not importlib.util.find_spec("oidc_provider_mock") or not importlib.util.find_spec(
+        "authlib"
+    ):
+        pytest.skip("no OpenID provider: pip install -e '.[dev]'")
+    port = free_port()
+    claims = [word for person in PEOPLE for word in ("--user-claims", json.dumps(person))]
+    command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, *claims], **quiet)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(150):
+            try:
+                urllib.request.urlopen(f"{address}/.well-known/openid-configuration", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs of its own, so that decisions are its own too."""
+    path = tmp_path_factory.mktemp("signed_in")
+    build_tiny_run(path / "tiny", n_images=60, n_atoms=8)
+    return path
+
+
+@pytest.fixture(scope="module")
+def log(folder: Path) -> Path:
+    """What the server writes on its standard error."""
+    return folder / "log.txt"
+
+
+@pytest.fixture(scope="module")
+def site(provider: str, folder: Path, log: Path) -> Iterator[str]:
+    """The dashboard, with sign-in from the environment."""
+    port = free_port()
+    secrets = f"""
+    [auth]
+    redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
+    cookie_secret = "a secret of the tests, long enough for it"
+    client_id = "selfml"
+    client_secret = "another"
+    server_metadata_url = "{provider}/.well-known/openid-configuration"
+    """
+    settings = {"SELFML_SECRETS": secrets, "SELFML_ROLES": ROLES, "DATABASE_URL": ""}
+    with running_server(folder, log, port=port, settings=settings) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def signed_in(chromium: sync_api.Browser, site: str) -> Iterator[As]:
+    """``signed_in("ann")``: a tab of a browser of its own, on the Audit page."""
+    contexts = []
+
+    def open_(person: str) -> sync_api.Page:
+        contexts.append(chromium.new_context(viewport={"width": 1280, "height": 900}))
+        page = contexts[-1].new_page()
+        page.route("**/cdn.jsdelivr.net/**", lambda route: route.abort())
+        page.goto(f"{site}/audit?run=tiny")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name=person, exact=True).click()
+        page.locator("[data-testid=stApp]").wait_for(timeout=30_000)
+        settled(page)
+        page.goto(f"{site}/audit?run=tiny")
+        settled(page)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def status(url: str, cookies: str = "") -> int:
+    """What a browser with these cookies gets."""
+    try:
+        request = urllib.request.Request(url, headers={"Cookie": cookies})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def cookies_of(page: sync_api.Page) -> str:
+    """As a browser sends them."""
+    return "; ".join(f"{c['name']}={c['value']}" for c in page.context.cookies())
+
+
+def events(log: Path) -> list[dict]:
+    """The lines of events so far."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [json.loads(line) for line in lines if line.startswith('{"time"')]
+
+
+def test_strangers_see_nothing(chromium, site):
+    page = chromium.new_context().new_page()
+    page.goto(f"{site}/flips?run=tiny")
+    page.get_by_role("button", name="Sign in").wait_for(timeout=30_000)
+    settled(page)
+    assert page.locator("img").count() == 0
+    assert "tiny" not in page.locator("[data-testid=stApp]").inner_text()
+    page.context.close()
+
+
+def test_an_auditor_decides_in_their_own_name_and_signs_out(signed_in, site, folder, log):
+    page = signed_in("ann")
+    assert "Ann A. · auditor" in page.locator("[data-testid=stSidebar]").inner_text()
+    photo = page.locator(".au-photo img")
+    photo.wait_for(timeout=30_000)
+    before = photo.get_attribute("alt")
+    address = site + photo.get_attribute("src")
+    cookies = cookies_of(page)
+    page.keyboard.press("a")
+    page.wait_for_function(
+        "before => document.querySelector('.au-photo img')?.alt !== before", arg=before
+    )
+    with Store(f"sqlite:///{folder / 'decisions.db'}") as store:
+        history = store.history(catalogue_of(Run(folder / "tiny")))
+    assert history[["decision", "auditor"]].to_numpy().tolist() == [["accept", "ann@shop.org"]]
+    assert history["image_id"][0] in before
+
+    assert status(address, cookies) == 200  # images: with the cookie only, and with a whole one
+    assert status(address) == 403
+    assert status(address, cookies.replace("_streamlit_user=", "_streamlit_user=x")) == 403
+    assert status(address[:-4] + "AAAA", cookies) == 403
+    for path in (
+        "..%2F..%2Ftiny%2Frun.json",
+        "../tiny/run.json",
+        "%2e%2e/run.json",
+        "..%5Crun.json",
+    ):
+        assert status(f"{site}/photos/{path}", cookies) == 403, path
+        assert status(f"{site}/thumbnails/{path}", cookies) == 403, path
+
+    noted = [(e["event"], e.get("auditor"), e.get("n")) for e in events(log)]
+    assert ("sign-in", "ann@shop.org", None) in noted
+    assert ("decide", "ann@shop.org", 1) in noted
+    text = log.read_text(encoding="utf-8", errors="replace")
+    assert "Ann A." not in text
+    assert history["image_id"][0] not in text
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="End session").click()
+    page.get_by_role("button", name="Sign in").wait_for(timeout=30_000)
+    assert "_streamlit_user=" not in cookies_of(page)
+    assert ("sign-out", "ann@shop.org") in [(e["event"], e.get("auditor")) for e in events(log)]
+
+
+def test_a_viewer_looks_and_cannot_decide(signed_in, site, folder):
+    page = signed_in("vic")
+    photo = page.locator(".au-photo img")
+    photo.wait_for(timeout=30_000)
+    assert status(site + photo.get_attribute("src"), cookies_of(page)) == 200
+    assert page.get_by_role("button", name="Accept").count() == 0
+    assert "you may look only" in page.locator("[data-testid=stMain]").inner_text()
+    page.keyboard.press("a")
+    page.wait_for_timeout(500)
+    with Store(f"sqlite:///{folder / 'decisions.db'}") as store:
+        catalogue = catalogue_of(Run(folder / "tiny"))
+        assert "vic@else.org" not in set(store.history(catalogue)["auditor"])
+        assert "vic@else.org" not in set(store.claimed(catalogue).values())
+
+
+@pytest.mark.parametrize(
+    ("person", "why"),
+    [("eve", "Nobody has given eve@nowhere.org a role"), ("mal", "verified e-mail address")],
+)
+def test_without_a_role_there_is_nothing_to_see(signed_in, site, folder, person, why):
+    """Also for an address that has one, where the provider did not verify that it is theirs."""
+    page = signed_in(person)
+    text = page.locator("[data-testid=stMain]").inner_text()
+    assert why in text
+    assert page.locator("img").count() == 0
+    assert page.get_by_role("button", name="Sign out").count() == 1
+    answer = page.request.get(f"{site}/thumbnails/x")
+    assert (answer.status, answer.text()) == (403, "Sign in to see images")
