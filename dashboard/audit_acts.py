@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import access
+from dashboard.audit_queue import Desk, forget
 from dashboard.events import event
 from selfml.decisions import StoreError
 
@@ -34,3 +35,36 @@ def attempt(act, *args, **kwargs):
             n=getattr(done, "n_cells", None),
         )
     return done
+
+
+# ------------------------------------------------------------------------- many flips at one time
+def keep_for_undo(desk: Desk, keys: list[str], words: str) -> None:
+    """Offer to take back what was done just now, which may be several acts."""
+    st.session_state["audit_batch"] = (desk.catalogue, keys, words)
+
+
+def offer_undo(desk: Desk) -> None:
+    """What was done last, if it was done here, and a button that takes it back."""
+    catalogue, keys, words = st.session_state.get("audit_batch", ("", [], ""))
+    if not keys or catalogue != desk.catalogue:
+        return
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.success(words, icon=":material/check:")
+    row.button(
+        "Undo", icon=":material/undo:", key="undo-batch", on_click=_take_back, args=(desk,)
+    )  # fmt: skip
+
+
+def _take_back(desk: Desk) -> None:
+    catalogue, keys, words = st.session_state["audit_batch"]
+    n = 0
+    while keys:
+        undone = attempt(desk.store.undo, catalogue, desk.auditor, key=keys[-1])
+        if "audit_problem" in st.session_state:
+            st.session_state["audit_batch"] = (catalogue, keys, words)
+            return  # the store did not answer: the button stays, for what is left of it
+        n += undone.n_cells if undone else 0
+        keys = keys[:-1]
+    forget()
+    del st.session_state["audit_batch"]
+    st.session_state["audit_note"] = f"Taken back: {n:,} decisions."

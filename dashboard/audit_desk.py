@@ -73,7 +73,7 @@ def _decide(desk: Desk, key: str, cell: Cell, decision: str, act: str) -> None:
         return
     if not written.repeated:
         st.session_state.setdefault("audit_times", []).append(time.time())
-    if written.n_conflicts:
+    if written.n_conflicts and not desk.is_control(key):
         st.session_state["audit_note"] = (
             f"Somebody else decided otherwise on “{cell.attribute}” of {cell.image_id}: it is "
             "now among the conflicts."

@@ -9,11 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import components, flip_cards, load, media, state
-from dashboard.audit_desk import attempt
+from dashboard.audit_acts import attempt, keep_for_undo, offer_undo
 from dashboard.audit_queue import Desk, forget
 from dashboard.frames import audit as frames
 from dashboard.receipt_html import spoken
-from selfml.agreement import kappas
 from selfml.decisions import Cell
 
 AT_ONCE = 20_000  # decisions of one act; two seconds
@@ -33,35 +32,17 @@ def _decide_all(desk: Desk, cells: list[Cell], decision: str, act: str) -> None:
     if written is None:
         return
     forget()
-    st.session_state["audit_batch"] = (desk.catalogue, written.key, written.n_cells, decision)
+    keep_for_undo(desk, [written.key], f"{written.n_cells:,} flips {frames.SAID[decision]}.")
     if written.n_conflicts:
         st.session_state["audit_note"] = (
             f"{written.n_conflicts:,} of them contradict somebody else: see the conflicts."
         )
 
 
-def _undo_batch(desk: Desk, key: str) -> None:
-    undone = attempt(desk.store.undo, desk.catalogue, desk.auditor, key=key)
-    if "audit_problem" in st.session_state:
-        return  # the store did not answer: the button stays
-    forget()
-    st.session_state.pop("audit_batch", None)
-    if undone is not None:
-        st.session_state["audit_note"] = f"Taken back: {undone.n_cells:,} decisions."
-
-
 def show_all(desk: Desk) -> None:
     """Counts and examples of what the filters match, and one button for all of them."""
-    last = st.session_state.get("audit_batch")
-    if last and last[0] == desk.catalogue:
-        _, key, n, decision = last
-        row = st.container(horizontal=True, vertical_alignment="center")
-        row.success(f"{n:,} flips {frames.SAID[decision]}.", icon=":material/check:")
-        row.button(
-            "Undo", icon=":material/undo:", key="undo-batch", on_click=_undo_batch,
-            args=(desk, key),
-        )  # fmt: skip
-    skip = desk.skip()
+    offer_undo(desk)
+    skip, _ = desk.standing()
     flips = frames.queue(desk.run, desk.query, skip, AT_ONCE)
     if flips.empty:
         components.empty_state(
@@ -114,14 +95,10 @@ def _settle(desk: Desk, cell: Cell, decision: str, act: str) -> None:
 
 
 def show_conflicts(desk: Desk) -> None:
-    """Where auditors differ, each with a way to settle it, and how often they agree."""
+    """Where auditors differ, each with a way to settle it."""
     said = desk.store.of_auditors(desk.catalogue)
-    rows = frames.conflict_rows(desk.store.state(desk.catalogue), said)
-    agreement = kappas(desk.store.of_auditors(desk.catalogue, settling=False))
-    if len(agreement):
-        st.subheader("How often auditors agree", anchor=False)
-        st.dataframe(agreement, hide_index=True, width="content")
-        components.download_csv(agreement, "agreement")
+    open_ = frames.of_noisy(desk.run, desk.store.state(desk.catalogue))
+    rows = frames.conflict_rows(open_, said)
     st.subheader(f"Conflicts: {len(rows):,}", anchor=False)
     if rows.empty:
         components.empty_state(

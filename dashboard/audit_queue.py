@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import access, load
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
+from dashboard.frames.controls import Controls, controls, next_control
 from selfml.decisions import CLAIM_S, Store
 from selfml.run import Run, catalogue_of
 
@@ -46,8 +47,22 @@ class Desk:
         """Changes where another queue is asked for."""
         return (str(self.run.path), load.updated(self.run), self.auditor, self.query)
 
-    def skip(self) -> set[int]:
-        """Keys of flips that need no decision of this auditor, or that others are at."""
+    @property
+    def controls(self) -> Controls:
+        """Flips of verified images: some are mixed in, none is to be decided."""
+        return load.frame(self.run, controls)
+
+    def is_control(self, name: str) -> bool:
+        """Whether ``<image_index>-<attribute_index>`` is a flip of a verified image."""
+        image, _, attribute = name.partition("-")
+        key = int(image) * len(self.run.attributes) + int(attribute)
+        return bool(np.isin(key, self.controls.hidden))
+
+    def standing(self) -> tuple[set[int], set[int]]:
+        """Keys of flips that need no decision of this auditor, and of those they decided.
+
+        The first are those that are decided, that others are at, and those of verified images.
+        """
         state_now = self.store.state(self.catalogue)
         said = self.store.of_auditors(self.catalogue)
         done = frames.to_skip(self.run, state_now, said, self.auditor)
@@ -55,7 +70,9 @@ class Desk:
             cell for cell, who in self.store.claimed(self.catalogue).items() if who != self.auditor
         ]
         held = frames.keys_of(self.run, pd.DataFrame(others, columns=["image_id", "attribute"]))
-        return set(done.tolist()) | set(held.tolist())
+        own = frames.keys_of(self.run, said[said["auditor"] == self.auditor])
+        skip = {*done.tolist(), *held.tolist(), *self.controls.hidden.tolist()}
+        return skip, set(own.tolist())
 
 
 def open_desk(run: Run, query: flip_frames.FlipQuery) -> Desk:
@@ -77,33 +94,43 @@ class Ahead:
 
     key: tuple
     flips: pd.DataFrame
-    n_left: int
+    n_left: int  # control items are not counted
     until_s: float  # when the claims are to be made anew, on the clock of time.monotonic
+    controls: frozenset[str] = frozenset()
 
-    def is_of(self, desk: Desk) -> bool:
-        """Whether these are still that desk's, and still claimed."""
-        return self.key == desk.key and time.monotonic() < self.until_s
+    def is_over(self) -> bool:
+        """Whether the claims need to be made anew."""
+        return time.monotonic() >= self.until_s
 
     def names(self) -> list[str]:
         """``<image_index>-<attribute_index>`` of each item."""
-        i, j = self.flips["image_index"], self.flips["attribute_index"]
-        return [f"{a}-{b}" for a, b in zip(i, j, strict=True)]
+        return names_of(self.flips)
 
     def without(self, key: str) -> None:
         """Take an item that was decided off."""
         keep = [k != key for k in self.names()]
-        self.n_left -= len(keep) - sum(keep)
+        if key not in self.controls:
+            self.n_left -= len(keep) - sum(keep)
         self.flips = self.flips[np.array(keep, bool)]
 
 
-def ahead_of(desk: Desk) -> Ahead:
-    """The next items, fetched and claimed anew when there are none or others are asked for."""
+def names_of(flips: pd.DataFrame) -> list[str]:
+    """``<image_index>-<attribute_index>`` of each flip."""
+    return [f"{i}-{j}" for i, j in zip(flips["image_index"], flips["attribute_index"], strict=True)]
+
+
+def ahead_of(desk: Desk, n: int = AHEAD) -> Ahead:
+    """The next ``n`` items, fetched and claimed anew when there are none or others are asked for.
+
+    A control item may be among them; it is nobody's alone, so it is not claimed.
+    """
+    key = (*desk.key, n)
     ahead: Ahead | None = st.session_state.get("audit_ahead")
     former: Desk = st.session_state.get("audit_desk", desk)
-    if ahead is not None and ahead.key != desk.key and former.may_decide:
+    if ahead is not None and ahead.key != key and former.may_decide:
         former.store.release(former.catalogue, _cells(ahead.flips), former.auditor)
-    if ahead is None or not ahead.is_of(desk) or ahead.flips.empty:
-        ahead = _fetch(desk)
+    if ahead is None or ahead.key != key or ahead.is_over() or ahead.flips.empty:
+        ahead = _fetch(desk, key, n)
         st.session_state["audit_ahead"], st.session_state["audit_desk"] = ahead, desk
     return ahead
 
@@ -112,19 +139,30 @@ def _cells(flips: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(flips["image_id"], flips["attribute"], strict=True))
 
 
-def _fetch(desk: Desk) -> Ahead:
+def _fetch(desk: Desk, key: tuple, n: int) -> Ahead:
     """What is undecided and could be claimed: others may claim between asking and claiming."""
+    until_s = time.monotonic() + CLAIM_S / 2
     for _ in range(TRIES):
-        skip = desk.skip()
+        skip, own = desk.standing()
         n_left = frames.n_left(desk.run, desk.query, skip)
-        flips = frames.queue(desk.run, desk.query, skip, AHEAD)
+        flips = frames.queue(desk.run, desk.query, skip, n)
         if not desk.may_decide:
-            return Ahead(desk.key, flips, n_left, time.monotonic() + CLAIM_S / 2)
+            return Ahead(key, flips, n_left, until_s)
         mine = desk.store.claim(desk.catalogue, _cells(flips), desk.auditor)
-        claimed = np.array([cell in mine for cell in _cells(flips)], bool)  # bool also of none
-        if claimed.any() or not n_left:
+        flips = flips[np.array([cell in mine for cell in _cells(flips)], bool)]
+        if len(flips) or not n_left:
             break
-    return Ahead(desk.key, flips[claimed], n_left, time.monotonic() + CLAIM_S / 2)
+    return _with_control(desk, Ahead(key, flips, n_left, until_s), own)
+
+
+def _with_control(desk: Desk, ahead: Ahead, own: set[int]) -> Ahead:
+    """With a control item where it is due; there is none when nothing else is left."""
+    wait, control = next_control(desk.run, desk.controls, desk.query, own, desk.auditor)
+    if control.empty or not 0 <= wait <= len(ahead.flips) or ahead.flips.empty:
+        return ahead
+    parts = [ahead.flips.iloc[:wait], control, ahead.flips.iloc[wait:]]
+    flips = pd.concat(parts, ignore_index=True)
+    return replace(ahead, flips=flips, controls=frozenset(names_of(control)))
 
 
 def named(desk: Desk, key: tuple[int, int]) -> pd.DataFrame:

@@ -26,6 +26,18 @@ def with_indices(run: Run, cells: pd.DataFrame) -> pd.DataFrame:
     return cells[known].assign(image_index=i[known], attribute_index=j[known])
 
 
+def verified_images(run: Run) -> np.ndarray:
+    """(N,) bool: images that clean.csv verifies, those set aside included.
+
+    A run of format 1 does not say which were set aside: there they count as noisy.
+    """
+    split = run.table("images", ["split"])["split"]
+    verified = split.str.startswith("clean").to_numpy(bool).copy()
+    if run.has("calibration"):
+        verified[run.table("calibration", ["image_index"])["image_index"]] = True
+    return verified
+
+
 def audited_flips(
     run: Run,
     flips: pd.DataFrame,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from selfml.audited import with_indices
+from selfml.audited import verified_images, with_indices
 from selfml.run import Run, RunWriter, list_runs
 
 if TYPE_CHECKING:
@@ -158,10 +158,8 @@ def sentence(found: dict[str, object]) -> str:
 
 def _of_noisy(run: Run) -> pd.DataFrame:
     cells = with_indices(run, decided_cells(run.path))
-    images = run.table("images", ["image_id", "split"])
-    learned = images["split"].eq("noisy_train").to_numpy().copy()
-    if run.has("calibration"):
-        learned[run.table("calibration")["image_index"]] = False  # verified, and set aside
+    split = run.table("images", ["split"])["split"]
+    learned = split.eq("noisy_train").to_numpy() & ~verified_images(run)
     return cells[learned[cells["image_index"]]]
 
 

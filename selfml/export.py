@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from selfml.audited import DECIDED_COLUMNS, audited_flips
+from selfml.audited import DECIDED_COLUMNS, audited_flips, verified_images
 from selfml.corrections import apply_flips, neutralise, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.tables import tidy_name
@@ -138,14 +138,8 @@ def _still_given(flips: pd.DataFrame, given: np.ndarray) -> pd.DataFrame:
 
 
 def _verified_labels(run: Run) -> np.ndarray:
-    """(N, L) int8, the labels of the verified images, those set aside included; -1 elsewhere.
-
-    A run of format 1 does not say which were set aside: there they count as noisy.
-    """
-    split = run.table("images", ["split"])["split"]
-    verified = split.str.startswith("clean").to_numpy().copy()
-    if run.has("calibration"):
-        verified[run.table("calibration")["image_index"]] = True
+    """(N, L) int8, the labels of the verified images, those set aside included; -1 elsewhere."""
+    verified = verified_images(run)
     return verified_by_experts(run, np.where(verified[:, None], run.array("labels_true"), -1))
 
 

@@ -52,6 +52,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.coverage_panels", "dashboard.label_next_panel"),
             "dashboard.faithfulness_panels",
             *("dashboard.audit_queue", "dashboard.audit_desk", "dashboard.audit_panels"),
+            *("dashboard.audit_grid", "dashboard.audit_people"),
             *("dashboard.audit_acts", "dashboard.access_panels", "dashboard.health"),
             *("dashboard.oracle_panels", "dashboard.oracle_form", "dashboard.oracle_html"),
         ),

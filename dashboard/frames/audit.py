@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
-from selfml.audited import with_indices
+from selfml.audited import verified_images, with_indices
 from selfml.decisions import Cell
 from selfml.run import Run
 from selfml.tracing import suspects, trace_rejects
@@ -85,6 +85,12 @@ def history_frame(history: pd.DataFrame) -> pd.DataFrame:
             "run": history["run_id"],
         }
     )
+
+
+def of_noisy(run: Run, state: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``Store.state`` without verified images: what is said of these is a control."""
+    verified = run.table("images", ["image_id"])["image_id"][verified_images(run)]
+    return state[~state["image_id"].isin(verified)]
 
 
 def conflict_rows(state: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,9 @@ import streamlit as st
 from dashboard import (
     access_panels,
     audit_desk,
+    audit_grid,
     audit_panels,
+    audit_people,
     audit_queue,
     components,
     flip_filters,
@@ -18,9 +20,11 @@ from selfml.run import Run, RunError
 
 PARTS = {
     "one": "One at a time",
+    "grid": "A screen of one label",
     "all": "All at once",
     "conflicts": "Conflicts",
     "traced": "Rejects traced back",
+    "people": "Auditors",
     "history": "History",
 }
 ORDERED = {"to_1": "added", "to_0": "taken off"}
@@ -45,17 +49,21 @@ def choose(run: Run) -> None:
 run = components.run_or_stop("flips", "images", "attributes")
 st.title("Audit", anchor=False)
 part = components.pick("part", "Part", PARTS)
-if part in ("one", "all"):
+if part in ("one", "grid", "all"):
     choose(run)
 try:
     desk = audit_queue.open_desk(run, flip_panels.query_of(run, state.read()))
     audit_desk.say_what_happened()
     if part == "one":
         audit_desk.show_queue(desk)
+    elif part == "grid":
+        audit_grid.show_grid(desk)
     elif part == "all":
         audit_panels.show_all(desk)
     elif part == "conflicts":
         audit_panels.show_conflicts(desk)
+    elif part == "people":
+        audit_people.show_people(desk)
     elif part == "traced":
         audit_panels.show_traced(desk)
     else:

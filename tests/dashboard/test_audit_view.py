@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import audit_panels, audit_queue
-from dashboard.frames.audit import cells_of, suspect_rows
-from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
+from dashboard import audit_grid, audit_panels, audit_queue
+from dashboard.frames.audit import cells_of, queue, suspect_rows
+from dashboard.frames.controls import controls, next_control
+from dashboard.frames.flips import FlipQuery
 from selfml.decisions import Store
 from selfml.flips import read_evidence_model
 from selfml.run import Run, catalogue_of
@@ -28,8 +30,20 @@ def database(tmp_path, monkeypatch) -> str:
 
 
 @pytest.fixture
-def open_desk(open_view: Open, database) -> Open:
+def with_controls(open_view: Open, database) -> Open:
     return lambda **query: open_view("audit", run="tiny", **query)
+
+
+@pytest.fixture
+def open_desk(with_controls, monkeypatch) -> Open:
+    """Without control items, that the next item is known; a test below is about these."""
+    monkeypatch.setattr(audit_queue, "next_control", lambda *_: (0, pd.DataFrame()))
+    return with_controls
+
+
+def to_decide(run: Run, query: FlipQuery, n: int) -> pd.DataFrame:
+    """The first flips of images that nobody verified."""
+    return queue(run, query, controls(run).hidden, n)
 
 
 def history(database: str, run: Run) -> list[tuple[str, str, str, str]]:
@@ -45,7 +59,7 @@ def press(app: AppTest, words: str) -> None:
 
 
 def test_each_decision_is_written_and_leads_to_the_next(open_desk, database, run):
-    flips = flips_page(run, FlipQuery(), 1, 4)
+    flips = to_decide(run, FlipQuery(), 4)
     app = open_desk()
     for n, decision in enumerate(("accept", "reject", "unsure")):
         assert f"“{flips['attribute'][n]}”?" in text_of(app)
@@ -60,7 +74,7 @@ def test_each_decision_is_written_and_leads_to_the_next(open_desk, database, run
 
 
 def test_undo_goes_back_to_the_item(open_desk, database, run):
-    flip = flips_page(run, FlipQuery(), 1, 1).iloc[0]
+    flip = to_decide(run, FlipQuery(), 1).iloc[0]
     app = open_desk()
     press(app, "accept")
     press(app, "undo")
@@ -73,7 +87,7 @@ def test_undo_goes_back_to_the_item(open_desk, database, run):
 
 
 def test_what_somebody_decided_or_claimed_is_not_offered(open_desk, database, run):
-    flips = flips_page(run, FlipQuery(), 1, 3)
+    flips = to_decide(run, FlipQuery(), 3)
     first, second, _ = cells_of(flips)
     with Store(database) as store:
         store.decide(catalogue_of(run), [first], "reject", auditor="bob", run_id="r")
@@ -84,7 +98,7 @@ def test_what_somebody_decided_or_claimed_is_not_offered(open_desk, database, ru
 
 
 def test_a_contrary_decision_is_said_and_settled(open_desk, database, run):
-    flips = flips_page(run, FlipQuery(), 1, 1)
+    flips = to_decide(run, FlipQuery(), 1)
     key = f"{flips['image_index'][0]}-{flips['attribute_index'][0]}"
     app = open_desk(flip=key)
     with Store(database) as store:
@@ -102,7 +116,7 @@ def test_a_contrary_decision_is_said_and_settled(open_desk, database, run):
 
 def test_all_that_a_filter_matches_is_one_act(open_desk, database, run):
     query = FlipQuery(attribute=1, direction="to_1")
-    expected = {(c.image_id, c.attribute) for c in cells_of(flips_page(run, query, 1, 10_000))}
+    expected = {(c.image_id, c.attribute) for c in cells_of(to_decide(run, query, 10_000))}
     app = open_desk(part="all", attribute="1", direction="to_1")
     assert f"<strong>{len(expected)}</strong> undecided" in text_of(app)
     assert "right" not in text_of(app).split("bulk-counts")[1].split("fc-note")[0]
@@ -132,7 +146,7 @@ def test_undoing_all_waits_for_a_store_that_fails(open_desk, database, run):
 
 
 def test_more_than_one_act_can_hold_is_said(open_desk, run, monkeypatch):
-    n = flips_summary(run, FlipQuery())["n"]
+    n = len(to_decide(run, FlipQuery(), 10_000))
     monkeypatch.setattr(audit_panels, "AT_ONCE", 5)
     app = open_desk(part="all")
     assert f"first 5 of {n:,} undecided" in app.info[0].value
@@ -148,7 +162,7 @@ def test_another_filter_leaves_the_item_that_was_shown(open_desk, run):
     assert "flip" in app.query_params
     app.selectbox(key="url_attribute").select(1).run()
     assert "flip" not in app.query_params
-    first = flips_page(run, FlipQuery(attribute=1), 1, 1).iloc[0]
+    first = to_decide(run, FlipQuery(attribute=1), 1).iloc[0]
     assert f"“{first['attribute']}”?" in text_of(app)
 
 
@@ -156,7 +170,7 @@ def test_items_claimed_between_asking_and_claiming_are_asked_for_again(
     open_desk, database, run, monkeypatch
 ):
     """Else the page would say that everything is decided."""
-    flips = flips_page(run, FlipQuery(), 1, 25)
+    flips = to_decide(run, FlipQuery(), 25)
     first = [(cell.image_id, cell.attribute) for cell in cells_of(flips[: audit_queue.AHEAD])]
     claim = Store.claim
 
@@ -173,7 +187,7 @@ def test_items_claimed_between_asking_and_claiming_are_asked_for_again(
 
 
 def test_claims_are_made_anew_in_time_and_given_back(open_desk, database, run, monkeypatch):
-    flips = flips_page(run, FlipQuery(), 1, audit_queue.AHEAD)
+    flips = to_decide(run, FlipQuery(), audit_queue.AHEAD)
     clock = [1000.0]
     monkeypatch.setattr(audit_queue.time, "monotonic", lambda: clock[0])
     app = open_desk()
@@ -192,7 +206,7 @@ def test_claims_are_made_anew_in_time_and_given_back(open_desk, database, run, m
 
 def test_rejects_are_traced_to_basis_images(open_desk, database, run):
     assert any("Nothing to trace" in m.value for m in open_desk(part="traced").markdown)
-    flips = flips_page(run, FlipQuery(attribute=1), 1, 12)
+    flips = to_decide(run, FlipQuery(attribute=1), 12)
     with Store(database) as store:
         for n, cell in enumerate(cells_of(flips)):
             decision = "reject" if n < 6 else "accept"
@@ -243,3 +257,56 @@ def test_a_database_of_another_kind_is_said(open_view, monkeypatch):
 
 def test_an_address_of_another_run_says_so(open_desk):
     assert any("no such flip" in m.value for m in open_desk(flip="9999-0").markdown)
+
+
+def test_a_control_is_decided_like_any_other_and_nobody_is_told(with_controls, database, run):
+    """It comes where it was drawn for this auditor; what others say of it is no conflict."""
+    known, query = controls(run), FlipQuery()
+    wait, control = next_control(run, known, query, (), "ann")
+    assert wait < 12
+    with Store(database) as store:
+        store.decide(catalogue_of(run), cells_of(control), "unsure", auditor="bob", run_id="r")
+        store.decide(catalogue_of(run), cells_of(control), "reject", auditor="cat", run_id="r")
+    app = with_controls()
+    for _ in range(wait):
+        press(app, "accept")
+    name = f"{control['image_index'][0]}-{control['attribute_index'][0]}"
+    assert f"accept-{name}" in [button.key for button in app.button]
+    assert not any(word in text_of(app) for word in ("control", "verified label is"))
+    press(app, "accept")
+    assert not app.info  # "somebody else decided otherwise" would give it away
+    assert history(database, run)[0][:2] == (control["image_id"][0], control["attribute"][0])
+    assert any("No conflict is open" in m.value for m in with_controls(part="conflicts").markdown)
+    people = with_controls(part="people").dataframe[0].value.set_index("auditor")
+    assert people.loc["ann", "decided"] == wait + 1
+    assert people.loc["ann", ["wrong proposals", "right proposals"]].sum() == 1
+
+
+def test_a_screen_of_one_label_is_decided_at_once(open_desk, database, run):
+    app = open_desk(part="grid", attribute="1", direction="to_1")
+    flips = to_decide(run, FlipQuery(attribute=1, direction="to_1"), audit_grid.AT_ONCE)
+    names = audit_queue.names_of(flips)
+    assert f"Add “{run.attributes[1]}”?" in text_of(app)
+    assert [box.key for box in app.checkbox if box.key.startswith("wrong-")] == [
+        f"wrong-{name}" for name in names
+    ]
+    for name in names[1:3]:
+        app.checkbox(key=f"wrong-{name}").check()
+    press(app, "FormSubmitter")
+    cells = [(cell.image_id, cell.attribute) for cell in cells_of(flips)]
+    done = {row[:2]: row[2] for row in history(database, run)}
+    assert done == {cell: "reject" if n in (1, 2) else "accept" for n, cell in enumerate(cells)}
+    assert f"2 rejected, {len(cells) - 2} accepted." in app.success[0].value
+    press(app, "undo-batch")
+    with Store(database) as store:
+        assert store.state(catalogue_of(run)).empty
+
+
+def test_a_screen_asks_one_question(open_desk, run):
+    """Without a label chosen, that of the next flip, and only flips that ask the same of it."""
+    first = to_decide(run, FlipQuery(), 1).iloc[0]
+    app = open_desk(part="grid")
+    change = "Add" if first["corrected"] == 1 else "Take off"
+    assert f"{change} “{first['attribute']}”?" in text_of(app)
+    shown = [box.key.removeprefix("wrong-") for box in app.checkbox if "wrong-" in box.key]
+    assert {name.partition("-")[2] for name in shown} == {str(first["attribute_index"])}
