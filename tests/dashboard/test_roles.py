@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.draft import encode
 from dashboard.oracle_panels import PART
-from selfml.decisions import Store
+from selfml.decisions import Cell, Store
+from selfml.oracle import expert_labels
 from selfml.run import Run, catalogue_of
 from tests.dashboard.conftest import APP, text_of
 from tests.dashboard.test_audit_view import history, press
@@ -106,8 +107,6 @@ def test_a_press_without_the_role_is_refused(
 ):
     """The button was drawn while there was the role; what counts is the moment of the press."""
     with Store(database) as store:  # something of theirs to take back
-        from selfml.decisions import Cell
-
         cell = Cell("somewhere", "Red", 0, 1)
         store.decide(catalogue_of(run), [cell], "accept", auditor="bob@shop.org", run_id="r")
         before = store.state(catalogue_of(run))
@@ -127,8 +126,6 @@ def test_a_press_without_the_role_is_refused(
 
 
 def test_a_conflict_is_not_settled_without_the_role(open_as, database, run, monkeypatch):
-    from selfml.decisions import Cell
-
     with Store(database) as store:
         for auditor, decision in (("a", "accept"), ("b", "reject")):
             cells = [Cell("somewhere", "Red", 0, 1)]
@@ -170,10 +167,8 @@ def test_an_auditor_labels_and_an_admin_saves(open_as, shop, monkeypatch):
     assert "This needs the role admin" in app.error[0].value
     assert [p.name for p in shop.path.parent.iterdir()] == ["shop"]
     monkeypatch.setenv("SELFML_ROLES", ROLES)
-    app.button(key="oracle_save").click().run()
+    app.run().button(key="oracle_save").click().run()
     (made,) = [p for p in shop.path.parent.iterdir() if p.name != "shop"]
-    from selfml.oracle import expert_labels
-
     assert set(expert_labels(Run(made))["who"]) == {"root@shop.org"}
 
 
