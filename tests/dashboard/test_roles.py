@@ -70,7 +70,7 @@ def test_who_has_not_signed_in_is_asked_to(open_as):
 
 def test_who_has_no_role_sees_why(open_as):
     app = open_as("eve@nowhere.org", "flips")
-    assert "Nobody has given eve@nowhere.org a role" in text_of(app)
+    assert "Nobody has given `eve@nowhere.org` a role" in text_of(app)
     assert [b.key for b in app.button] == ["sign_out"]
 
 
