@@ -106,7 +106,8 @@ results: install
 
 lock: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q pyproject.toml --extra train --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra train --extra postgres --extra auth \
+	  --universal --python-version 3.11 \
 	  --no-header --no-annotate -o .demo/lock.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --no-header --no-annotate -c .demo/lock.txt -o .demo/dev.txt

@@ -30,20 +30,22 @@ def may_look() -> bool:
 
 
 def _sign_in() -> None:
-    st.title("SELF-ML", anchor=False)
     found = access.providers()
+    _, box, _ = st.columns([1, 2, 1])
+    box = box.container(border=True)
+    box.title("SELF-ML", anchor=False)
     if not found:
-        st.error(
+        box.error(
             "People have to sign in here, and how is not set up: roles are given or there are "
             "secrets, but no `[auth]` section that can be read. See README.md, “Running it for "
             "others”.",
             icon=":material/lock:",
         )
         return
-    st.markdown("Find, correct and explain wrong labels. Sign in to look and to decide.")
+    box.markdown("Find, correct and explain wrong labels. Sign in to look and to decide.")
     for name in found:
         words = "Sign in" if name == "default" else f"Sign in with {name}"
-        st.button(
+        box.button(
             words, icon=":material/login:", type="primary", key=f"sign_in_{name}",
             on_click=st.login, args=(None if name == "default" else name,),
         )  # fmt: skip
@@ -51,8 +53,9 @@ def _sign_in() -> None:
 
 def _without_role(person: access.Person) -> None:
     event("refused", auditor=person.email, what="viewer")
+    st.title("SELF-ML", anchor=False)
     if person.email:
-        why = f"Nobody has given {person.email} a role yet; ask whoever runs this site."
+        why = f"Nobody has given `{person.email}` a role yet; ask whoever runs this site."
     else:
         why = "Your provider did not name a verified e-mail address, and roles are given to those."
     empty_state("You are signed in, but may not look here", why)
@@ -75,8 +78,10 @@ def show_person() -> None:
     if person is None:
         return
     if person.email:
-        st.caption(f"{_plain(person.name)} · {person.role}", help=person.email)
+        st.caption(f"{_plain(person.name)} · {person.role}", help=f"`{person.email}`")
         _sign_out()
+    elif access.is_open_to_others():
+        st.caption(f"Nobody signs in here; you are “{_plain(person.name)}”.")
     else:
         st.caption(f"No sign-in: one local user, “{_plain(person.name)}”.")
 
@@ -101,7 +106,7 @@ def say_in_whose_name(auditor: str, catalogue: str) -> None:
         return
     if person.email:
         may = "" if person.may("auditor") else f" Your role is {person.role}: you may look only."
-        st.caption(f"Decisions are kept as those of {person.email} on {_plain(catalogue)}.{may}")
+        st.caption(f"Decisions are kept as those of `{person.email}` on {_plain(catalogue)}.{may}")
         return
     row = st.container(horizontal=True, vertical_alignment="center")
     row.caption(

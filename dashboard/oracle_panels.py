@@ -185,13 +185,12 @@ def _save_row(run: Run, rows: Rows) -> None:
         "Discard", icon=":material/delete:", key="oracle_discard",
         on_click=keep, args=(run, {}),
     )  # fmt: skip
-    if not may_save:
-        st.caption("A new run is seen first by everybody: an admin saves it. Your labels are in "
-                   "this page's address; send it to one.")  # fmt: skip
-        return
     st.caption(
         f"Saved in `{folder / name}`; this run stays as it is. In the new one no flip is accepted "
         "without a look: what was proven was of the flips before."
+        if may_save
+        else "A new run is what everybody sees first, so an admin saves it. Your labels are in the "
+        "address of this page; send it to one."
     )
     if st.session_state.get(_ERROR):
         st.error(st.session_state[_ERROR], icon=":material/error:")

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+# A host that is gone without a word would hold a page for minutes (our choice of times).
+GIVE_UP = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
+
 
 class StoreError(OSError):
     """The store cannot be opened, read or written; one line that says what to do."""
@@ -118,7 +121,9 @@ def database_url(text: str) -> sa.URL:
 def open_engine(url: sa.URL) -> sa.Engine:
     """An engine whose acknowledged writes survive the process being killed."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
+        return sa.create_engine(
+            url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args=GIVE_UP
+        )
     if url.database and url.database != ":memory:":
         Path(url.database).resolve().parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": 30})

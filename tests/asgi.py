@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import unquote
 
 
-def get(app: Any, path: str) -> tuple[int, dict[str, str], bytes]:
+def get(app: Any, path: str, cookies: str = "") -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer."""
     sent: list[dict[str, Any]] = []
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
         "scheme": "http", "path": unquote(path), "raw_path": path.encode(), "query_string": b"",
-        "headers": [(b"host", b"localhost")], "server": ("localhost", 80),
+        "headers": [(b"host", b"localhost"), (b"cookie", cookies.encode())],
+        "server": ("localhost", 80),
         "client": ("127.0.0.1", 1), "root_path": "",
     }  # fmt: skip
 

@@ -214,3 +214,25 @@ def test_without_a_role_there_is_nothing_to_see(signed_in, site, folder, person,
     assert page.get_by_role("button", name="Sign out").count() == 1
     answer = page.request.get(f"{site}/thumbnails/x")
     assert (answer.status, answer.text()) == (403, "Sign in to see images")
+
+
+@pytest.mark.parametrize("person", ["", "eve", "vic"])
+def test_the_pages_of_signing_in_read_well(signed_in, chromium, site, person):
+    from tests.browser.test_accessibility import AT_ONCE, axe, findings, fits, show
+
+    if person:
+        page = signed_in(person)
+    else:
+        page = chromium.new_context().new_page()
+        page.goto(site)
+        page.get_by_role("button", name="Sign in").wait_for(timeout=30_000)
+    settled(page)
+    page.add_style_tag(content=AT_ONCE)
+    page.evaluate(axe.AXE_SCRIPT)
+    problems = []
+    for scheme, width in (("light", 1440), ("light", 390), ("dark", 390), ("dark", 1440)):
+        show(page, scheme, width)
+        fits(page)
+        problems += [f"{scheme}, {width} px: {one}" for one in findings(page)]
+    page.context.close()
+    assert problems == []
