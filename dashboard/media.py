@@ -14,7 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import streamlit as st
+from anyio import CapacityLimiter, to_thread
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -32,7 +34,10 @@ from selfml.run import Run, RunError
 ROUTE = "thumbnails"
 PHOTOS = "photos"
 PHOTO_PX = 1600  # longer side; more than a screen shows of one item
+PHOTOS_AT_ONCE = 2  # decoding takes a processor, and three bytes for each pixel
 STEP_S = 3600  # signatures change once an hour, so that browsers can keep what they have
+
+_decoding = CapacityLimiter(PHOTOS_AT_ONCE)  # who waits for it holds no thread meanwhile
 
 
 class _HourlySigner(TimestampSigner):
@@ -126,25 +131,30 @@ def photo_url(run: Run, image_index: int) -> str:
     return f"{base_path()}/{PHOTOS}/{token}"
 
 
+@lru_cache(maxsize=8)
+def _names(path: Path, modified_ns: int) -> pd.Series:
+    """image_id of every image, as strings of Arrow: some 20 bytes each."""
+    return Run(path).table("images", ["image_id"])["image_id"]
+
+
 def _photo(name: str, image_index: int) -> bytes | None:
     """Decoded and written anew, so that nothing but pixels of the file leaves the server."""
     path = run_folders().get(name)
     if path is None:
         return None
-    run = Run(path)
-    names = run.table("images", ["image_id"])["image_id"]
+    names = _names(path, (path / "images.parquet").stat().st_mtime_ns)
     if not 0 <= image_index < len(names):
         return None
-    root = Path(str(run.info.get("dataset", {}).get("path", ""))).resolve()
+    root = Path(str(Run(path).info.get("dataset", {}).get("path", ""))).resolve()
     try:
-        return encode_thumbnail(read_image_file(root, names[image_index]), PHOTO_PX, 88)
+        return encode_thumbnail(read_image_file(root, names.iloc[image_index]), PHOTO_PX, 88)
     except UnreadableImage:  # the dataset has moved, or keeps its images in a Parquet file
         return _thumbnail(name, image_index)
 
 
-def serve_photo(request: Request) -> Response:
-    """As `serve`, for photos."""
-    return _answer(request, "photo", _photo)
+async def serve_photo(request: Request) -> Response:
+    """As `serve`, for photos; ``PHOTOS_AT_ONCE`` at the same time, the others wait."""
+    return await to_thread.run_sync(_answer, request, "photo", _photo, limiter=_decoding)
 
 
 class NoTraversal:

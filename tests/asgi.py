@@ -1,4 +1,4 @@
-"""One GET request to an ASGI application, without a server or a client library."""
+"""GET requests to an ASGI application, without a server or a client library."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
+Answer = tuple[int, dict[str, str], bytes]
 
-def get(app: Any, path: str, cookies: str = "") -> tuple[int, dict[str, str], bytes]:
+
+def get(app: Any, path: str, cookies: str = "") -> Answer:
     """Status, headers and body of the answer."""
+    return get_all(app, [path], cookies)[0]
+
+
+def get_all(app: Any, paths: list[str], cookies: str = "") -> list[Answer]:
+    """The answers to requests that come at the same time, in their order."""
+
+    async def ask() -> list[Answer]:
+        return await asyncio.gather(*(_answer(app, path, cookies) for path in paths))
+
+    # In a thread of its own: Playwright leaves an event loop running in the one it was used in.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(ask())).result()
+
+
+async def _answer(app: Any, path: str, cookies: str) -> Answer:
     sent: list[dict[str, Any]] = []
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
@@ -25,8 +42,6 @@ def get(app: Any, path: str, cookies: str = "") -> tuple[int, dict[str, str], by
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    # In a thread of its own: Playwright leaves an event loop running in the one it was used in.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: asyncio.run(app(scope, receive, send))).result()
+    await app(scope, receive, send)
     headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])

@@ -4,13 +4,18 @@ Reading twenty-four scattered rows of a Parquet file means reading nearly all of
 grows with the run. DuckDB's own tables find rows by their number, and skip blocks by the smallest
 and largest value in each. A run's ``flips`` of 900,000 rows take about 60 MB; the tables of the
 ``MAX_TABLES`` last used runs are kept.
+
+Sessions run in threads, and one may put a table out of memory that another is about to query:
+:func:`ask` reads it again then.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -27,16 +32,27 @@ KEPT = {
     "images": "SELECT image_index, image_id, category, split FROM read_parquet(?)",
     "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
+_NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
+#: the tables in memory, last used last
 _tables: OrderedDict[str, None] = OrderedDict()
-_lock = Lock()
+#: every name that :func:`kept` gave -> key of ``KEPT`` and file; some hundred bytes for each
+_origins: dict[str, tuple[str, Path]] = {}
+_lock = Lock()  # of the tables
+_opening = Lock()  # of the database
 
 
 @cache
-def _database() -> duckdb.DuckDBPyConnection:
+def _opened() -> duckdb.DuckDBPyConnection:
     """One database in memory, with compression (DuckDB has it off there by default)."""
     connection = duckdb.connect()
     connection.execute("ATTACH ':memory:' AS runs (COMPRESS)")
     return connection
+
+
+def _database() -> duckdb.DuckDBPyConnection:
+    """The one database of the process; ``cache`` alone would open one for each of two threads."""
+    with _opening:
+        return _opened()
 
 
 def ask(sql: str, values: list[Any]) -> pd.DataFrame:
@@ -47,6 +63,22 @@ def ask(sql: str, values: list[Any]) -> pd.DataFrame:
     RunError
         When a file that it reads is missing or damaged.
     """
+    try:
+        return _answer(sql, values)
+    except duckdb.CatalogException:
+        named = dict.fromkeys(name for name in _NAMED.findall(sql) if name in _origins)
+        if not named:
+            raise
+    with _lock:  # nobody puts them out again before the answer is there
+        try:
+            for table in named:
+                _load(table)
+            return _answer(sql, values)
+        finally:
+            _drop_oldest()
+
+
+def _answer(sql: str, values: list[Any]) -> pd.DataFrame:
     with _database().cursor() as cursor:
         try:
             return cursor.execute(sql, values).df()
@@ -72,10 +104,22 @@ def kept(run: Run, name: str) -> str:
     key = f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
     table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
     with _lock:
-        if table not in _tables:
-            ask(f"CREATE TABLE {table} AS {KEPT[name]}", [str(path)])
-        _tables[table] = None
-        _tables.move_to_end(table)
-        while len(_tables) > MAX_TABLES:
-            ask(f"DROP TABLE {_tables.popitem(last=False)[0]}", [])
+        _origins[table] = name, path
+        _load(table)
+        _drop_oldest()
     return table
+
+
+def _load(table: str) -> None:
+    """Read a table into memory unless it is there, and note its use; ``_lock`` is held."""
+    if table not in _tables:
+        name, path = _origins[table]
+        _answer(f"CREATE TABLE {table} AS {KEPT[name]}", [str(path)])
+    _tables[table] = None
+    _tables.move_to_end(table)
+
+
+def _drop_oldest() -> None:
+    """Put tables beyond ``MAX_TABLES`` out of memory; ``_lock`` is held."""
+    while len(_tables) > MAX_TABLES:
+        _answer(f"DROP TABLE {_tables.popitem(last=False)[0]}", [])

@@ -35,23 +35,33 @@ def wait_for_next(page: sync_api.Page, before: str) -> None:
     )
 
 
-def test_a_queue_is_decided_by_keyboard(open_view: Open, browser_runs: Path):
+def test_a_queue_is_decided_by_keyboard(page, open_view: Open, browser_runs: Path):
+    """What comes over the line for each is counted; the time (limit: p95 300 ms) is printed."""
+    received: list[int] = []
+    page.on(
+        "websocket",
+        lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))),
+    )
     run = Run(browser_runs / "tiny")
     flips = flips_page(run, FlipQuery(), 1, N)
     page = open_view("audit", "run=tiny")
     page.locator(".au-photo img").wait_for(timeout=30_000)
-    took_s = []
+    took_s, took_bytes = [], []
     for n in range(N):
         before = asked(page)
         assert flips["image_id"][n] in before
         settled(page)  # a person needs longer than the browser to listen to the new buttons' keys
+        received.clear()
         start = time.perf_counter()
         page.keyboard.press("axs"[n % 3])
         wait_for_next(page, before)
         took_s.append(time.perf_counter() - start)
+        settled(page)
+        took_bytes.append(sum(received))
     p95 = float(np.quantile(took_s, 0.95))
     print(f"next item: p50 {1000 * np.median(took_s):.0f} ms, p95 {1000 * p95:.0f} ms")
-    assert p95 < 3.0  # ten times the limit: other tests run beside this one
+    print(f"{min(took_bytes):,} to {max(took_bytes):,} bytes")
+    assert 0 < max(took_bytes) < 30_000
     with Store(f"sqlite:///{browser_runs / 'decisions.db'}") as store:
         history = store.history(catalogue_of(run))
     words = [("accept", "reject", "unsure")[n % 3] for n in range(N)]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from dashboard import audit_grid, audit_panels, audit_queue
+from dashboard.frames import database as tables
 from dashboard.frames.audit import cells_of, queue, suspect_rows
 from dashboard.frames.controls import controls, next_control
 from dashboard.frames.flips import FlipQuery
@@ -71,6 +73,30 @@ def test_each_decision_is_written_and_leads_to_the_next(open_desk, database, run
     assert history(database, run) == expected[::-1]
     assert app.query_params["flip"] == f"{flips['image_index'][3]}-{flips['attribute_index'][3]}"
     assert "3 decided in this visit" in text_of(app)
+
+
+def test_the_next_item_costs_few_questions(open_desk, run, monkeypatch):
+    """However much is decided and left: ten items are fetched at once, then one is asked for."""
+    asked, answer = [], tables._answer
+    monkeypatch.setattr(tables, "_answer", lambda *args: asked.append(args) or answer(*args))
+    assert audit_queue.AHEAD >= 10
+    app = open_desk()
+    statements = []
+
+    def note(_connection, _cursor, statement: str, *_rest) -> None:
+        statements.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        for _ in range(audit_queue.AHEAD // 2):
+            statements.clear()
+            asked.clear()
+            press(app, "accept")
+            kinds = [statement.split()[0] for statement in statements]
+            assert kinds == ["BEGIN", "INSERT", "INSERT", "WITH"]  # begun, act, cell, conflicts
+            assert len(asked) <= 1  # the flip itself, for its receipt
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 def test_undo_goes_back_to_the_item(open_desk, database, run):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from threading import Barrier
 
+import duckdb
 import pytest
 
 from dashboard.frames import database
-from selfml.run import Run, RunWriter
+from selfml.run import Run, RunError, RunWriter
 
 
 @pytest.fixture
@@ -47,3 +53,94 @@ def test_threads_that_ask_at_once_get_one_table(run):
     with ThreadPoolExecutor(8) as pool:
         names = set(pool.map(lambda _: database.kept(run, "coefficients"), range(16)))
     assert len(names) == 1
+
+
+def count(table: str) -> int:
+    return int(database.ask(f"SELECT count(*) AS n FROM {table}", [])["n"].iloc[0])
+
+
+def at_once(tasks: list[Callable[[], int]]) -> list[int]:
+    """What each task returns, all begun at the same moment, each in a thread of its own."""
+    barrier = Barrier(len(tasks))
+
+    def begin(task: Callable[[], int]) -> int:
+        barrier.wait(timeout=10)
+        return task()
+
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        return list(pool.map(begin, tasks))
+
+
+@pytest.fixture
+def cold(monkeypatch) -> list[duckdb.DuckDBPyConnection]:
+    """As when the server has just started; the databases that are opened, slowly."""
+    opened, connect = [], duckdb.connect
+
+    def slowly(*args, **kwargs):
+        time.sleep(0.05)  # so that others come while it opens
+        opened.append(connect(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(database, "_tables", OrderedDict())
+    monkeypatch.setattr(database, "_opened", cache(database._opened.__wrapped__))
+    monkeypatch.setattr(database.duckdb, "connect", slowly)
+    return opened
+
+
+def test_sessions_that_open_at_once_share_one_database(run, cold):
+    n_flips, n_images = len(run.table("flips")), len(run.table("images"))
+
+    def paged() -> int:
+        return count(database.kept(run, "flips"))
+
+    def plain() -> int:  # as lists of categories are read: from the file
+        sql = "SELECT count(*) AS n FROM read_parquet(?)"
+        n = database.ask(sql, [str(run.table_path("images"))])["n"].iloc[0]
+        assert count(database.kept(run, "flips")) == n_flips
+        return int(n)
+
+    assert at_once([paged, plain] * 6) == [n_flips, n_images] * 6
+    assert len(cold) == 1
+
+
+def test_a_table_put_out_before_its_query_is_read_again(run, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "MAX_TABLES", 2)
+    other = Run(shutil.copytree(tiny_run, tmp_path / "other"))
+    flips, images = database.kept(run, "flips"), database.kept(run, "images")
+    for name in ("flips", "images"):  # another session
+        database.kept(other, name)
+    assert not {flips, images} & set(database._tables)
+    found = database.ask(f"SELECT f.* FROM {flips} f JOIN {images} USING (image_index)", [])
+    assert len(found) == len(run.table("flips"))
+    assert len(database._tables) == 2
+    assert count(database.kept(other, "flips")) == len(found)
+
+
+def test_sessions_that_put_out_each_others_tables_get_their_answers(
+    tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(database, "MAX_TABLES", 1)
+    runs = [Run(shutil.copytree(tiny_run, tmp_path / f"run-{i}")) for i in range(8)]
+    for i, run in enumerate(runs):
+        RunWriter(run.path).write_table("flips", run.table("flips").iloc[: i + 1])
+
+    def often(run: Run) -> int:
+        return sum(count(database.kept(run, "flips")) for _ in range(5))
+
+    wanted = [5 * (i + 1) for i in range(8)]
+    assert at_once([partial(often, run) for run in runs]) == wanted
+    assert len(database._tables) == 1
+
+
+def test_a_table_that_was_put_out_and_whose_file_is_gone_says_so(run, monkeypatch):
+    table = database.kept(run, "flips")
+    monkeypatch.setattr(database, "MAX_TABLES", 1)
+    database.kept(run, "images")
+    run.table_path("flips").unlink()
+    with pytest.raises(RunError, match=r"flips\.parquet"):
+        count(table)
+
+
+def test_a_table_that_nobody_keeps_is_an_error():
+    with pytest.raises(duckdb.CatalogException):
+        count("runs.flips_" + 24 * "0")

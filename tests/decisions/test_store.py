@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from selfml.decision_tables import database_url, metadata
-from selfml.decisions import Cell, Store, StoreError
+from selfml.decisions import ROWS_AT_ONCE, Cell, Store, StoreError
 
 SHIRT, DRESS = Cell("shirt.jpg", "Red", 1, 0), Cell("dress.jpg", "Long", 0, 1)
 
@@ -234,13 +236,60 @@ def test_many_at_once_lose_and_double_nothing(store):
     assert not history.duplicated(["image_id", "attribute"]).any()
 
 
+@contextmanager
+def statements(engine: sa.Engine) -> Iterator[list[str]]:
+    """What is asked of a database meanwhile; many rows inserted at once count as one."""
+    said: list[str] = []
+
+    def note(_connection, _cursor, statement: str, *_rest) -> None:
+        said.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def many(n: int, attribute: str = "Red") -> list[Cell]:
+    return [Cell(f"{k}.jpg", attribute, 0, 1) for k in range(n)]
+
+
 def test_many_cells_are_one_act(store):
-    """And undone by one step."""
-    cells = [Cell(f"{n}.jpg", "Red", 0, 1) for n in range(10_000)]
-    assert decide(store, cells, "accept").n_cells == 10_000
-    assert len(store.state("shop")) == 10_000
-    store.undo("shop", "ann")
-    assert len(store.state("shop")) == 0
+    """Written in a few statements, and undone in as many as a single one."""
+    with statements(store.engine) as of_one:
+        decide(store, SHIRT, "accept")
+    with statements(store.engine) as of_many:
+        assert decide(store, many(10_000), "accept").n_cells == 10_000
+    assert len(of_many) == len(of_one) + 10_000 // ROWS_AT_ONCE - 1
+    assert len(store.state("shop")) == 10_001
+    with statements(store.engine) as undone:
+        store.undo("shop", "ann")
+    assert len(undone) <= len(of_one)
+    assert len(store.state("shop")) == 1
+
+
+def test_ten_times_the_cells_are_ten_times_the_work(tmp_path):
+    """In steps of SQLite's machine, which are the same everywhere; rows of others stand by."""
+
+    def steps(n: int) -> int:
+        with Store(f"sqlite:///{tmp_path / f'{n}.db'}") as store:
+            decide(store, many(n), "reject", "bob")
+            count = 0
+
+            def step() -> None:
+                nonlocal count
+                count += 1
+
+            with store.engine.connect() as connection:  # the pool has one, used again below
+                connection.connection.dbapi_connection.set_progress_handler(step, 100)
+            assert decide(store, many(n), "accept").n_conflicts == n
+            assert len(store.state("shop")) == n
+            return 100 * count
+
+    few, lots = steps(300), steps(3000)
+    print(f"{few:,} and {lots:,} steps")
+    assert 300 < few < lots < 12 * few
 
 
 @pytest.mark.slow
