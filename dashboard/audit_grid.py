@@ -20,7 +20,7 @@ from selfml.decisions import Cell
 AT_ONCE = 17  # and a control item: what a screen shows without much scrolling
 CSS = """
 <style>
-.ag-photo{display:block}
+.ag-photo{display:block;color:inherit!important;text-decoration:none!important}
 .ag-photo img{width:100%;aspect-ratio:1;object-fit:contain;display:block;border-radius:10px;
  background:#f4f1ec;border:1px solid rgba(128,134,146,.4);cursor:zoom-in}
 .ag-photo span{display:block;font-size:.78rem;margin-top:3px;opacity:.8}
@@ -47,7 +47,7 @@ def show_grid(desk: Desk) -> None:
     change = "Add" if first["corrected"] == 1 else "Take off"
     asked = f"{change} “{escape(first['attribute'])}”?"
     st.html(f'{CSS}<p class="ag-ask" data-testid="grid-ask">{asked}</p>')
-    st.caption(f"{len(flips)} shown, {ahead.n_left:,} left of this kind. Mark what is wrong.")
+    st.caption(f"{ahead.n_left:,} left of this kind. Mark what is wrong.")
     with st.form(f"grid-{names_of(flips)[0]}", border=False):
         _cards(narrowed, flips)
         if narrowed.may_decide:
@@ -79,7 +79,7 @@ def _cards(desk: Desk, flips: pd.DataFrame) -> None:
         alt = spoken(f"Image {flip.image_id}: open the photo")
         card.html(
             f'<a class="ag-photo" href="{escape(photo)}" target="_blank"><img src="{escape(url)}" '
-            f'alt="{alt}"><span>{percent(flip.confidence)}</span></a>'
+            f'alt="{alt}"><span>{percent(flip.confidence)} sure</span></a>'
         )
         if desk.may_decide:
             card.checkbox("Wrong", key=f"wrong-{name}")

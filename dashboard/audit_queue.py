@@ -94,9 +94,8 @@ class Ahead:
 
     key: tuple
     flips: pd.DataFrame
-    n_left: int  # control items are not counted
+    n_left: int  # with the control item that is among them, which nothing tells apart
     until_s: float  # when the claims are to be made anew, on the clock of time.monotonic
-    controls: frozenset[str] = frozenset()
 
     def is_over(self) -> bool:
         """Whether the claims need to be made anew."""
@@ -109,8 +108,7 @@ class Ahead:
     def without(self, key: str) -> None:
         """Take an item that was decided off."""
         keep = [k != key for k in self.names()]
-        if key not in self.controls:
-            self.n_left -= len(keep) - sum(keep)
+        self.n_left -= len(keep) - sum(keep)
         self.flips = self.flips[np.array(keep, bool)]
 
 
@@ -162,7 +160,7 @@ def _with_control(desk: Desk, ahead: Ahead, own: set[int]) -> Ahead:
         return ahead
     parts = [ahead.flips.iloc[:wait], control, ahead.flips.iloc[wait:]]
     flips = pd.concat(parts, ignore_index=True)
-    return replace(ahead, flips=flips, controls=frozenset(names_of(control)))
+    return replace(ahead, flips=flips, n_left=ahead.n_left + 1)
 
 
 def named(desk: Desk, key: tuple[int, int]) -> pd.DataFrame:
