@@ -48,12 +48,13 @@ class Desk:
 
     def skip(self) -> set[int]:
         """Keys of flips that need no decision of this auditor, or that others are at."""
-        state_now = self.store.state(self.catalogue)
-        said = self.store.of_auditors(self.catalogue)
-        done = frames.to_skip(self.run, state_now, said, self.auditor)
+        # Claims first: one that ends while the rest is asked for has become a decision by then.
         others = [
             cell for cell, who in self.store.claimed(self.catalogue).items() if who != self.auditor
         ]
+        state_now = self.store.state(self.catalogue)
+        said = self.store.of_auditors(self.catalogue)
+        done = frames.to_skip(self.run, state_now, said, self.auditor)
         held = frames.keys_of(self.run, pd.DataFrame(others, columns=["image_id", "attribute"]))
         return set(done.tolist()) | set(held.tolist())
 
@@ -100,18 +101,23 @@ def ahead_of(desk: Desk) -> Ahead:
     ahead: Ahead | None = st.session_state.get("audit_ahead")
     if ahead is not None and ahead.key != desk.key:
         former: Desk = st.session_state["audit_desk"]
-        former.store.release(former.catalogue, _cells(ahead.flips), former.auditor)
+        give_back(former, ahead)
     if ahead is None or not ahead.is_of(desk) or ahead.flips.empty:
-        ahead = _fetch(desk)
+        ahead = fetch(desk)
         st.session_state["audit_ahead"], st.session_state["audit_desk"] = ahead, desk
     return ahead
+
+
+def give_back(desk: Desk, ahead: Ahead) -> None:
+    """Leave the items that are claimed to others."""
+    desk.store.release(desk.catalogue, _cells(ahead.flips), desk.auditor)
 
 
 def _cells(flips: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(flips["image_id"], flips["attribute"], strict=True))
 
 
-def _fetch(desk: Desk) -> Ahead:
+def fetch(desk: Desk) -> Ahead:
     """What is undecided and could be claimed: others may claim between asking and claiming."""
     for _ in range(TRIES):
         skip = desk.skip()
