@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from selfml.run import Run, catalogue_of
 
 AHEAD = 10  # items fetched and claimed at once (our choice: what one decides within a claim)
 TRIES = 5  # at items that others claim at the same moment
+FURTHER = 50  # times AHEAD, among which one looks then (our choice: as many auditors)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,7 @@ class Desk:
         others = [
             cell for cell, who in self.store.claimed(self.catalogue).items() if who != self.auditor
         ]
-        state_now = self.store.state(self.catalogue)
-        said = self.store.of_auditors(self.catalogue)
-        done = frames.to_skip(self.run, state_now, said, self.auditor)
+        done = frames.keys_of(self.run, self.store.done(self.catalogue, self.auditor))
         held = frames.keys_of(self.run, pd.DataFrame(others, columns=["image_id", "attribute"]))
         return set(done.tolist()) | set(held.tolist())
 
@@ -118,11 +118,17 @@ def _cells(flips: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def fetch(desk: Desk) -> Ahead:
-    """What is undecided and could be claimed: others may claim between asking and claiming."""
-    for _ in range(TRIES):
+    """What is undecided and could be claimed: others may claim between asking and claiming.
+
+    Who comes off empty-handed looks further down, each at another place: where many ask at the
+    same moment, all of them would otherwise try the same few items again.
+    """
+    for attempt in range(TRIES):
         skip = desk.skip()
         n_left = frames.n_left(desk.run, desk.query, skip)
-        flips = frames.queue(desk.run, desk.query, skip, AHEAD)
+        flips = frames.queue(desk.run, desk.query, skip, AHEAD * FURTHER if attempt else AHEAD)
+        start = AHEAD * random.randrange(max(1, len(flips) // AHEAD))
+        flips = flips[start : start + AHEAD]
         mine = desk.store.claim(desk.catalogue, _cells(flips), desk.auditor)
         claimed = np.array([cell in mine for cell in _cells(flips)], bool)  # bool also of none
         if claimed.any() or not n_left:

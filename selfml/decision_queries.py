@@ -89,6 +89,13 @@ def said_of(catalogue: str, *, settling: bool) -> sa.Select:
     ).order_by(c.id)
 
 
+def done_of(catalogue: str, auditor: str) -> sa.Select:
+    """Cells (image_id, attribute) that anybody decided, or that the auditor left unsure."""
+    c = _counting(catalogue).c
+    done = sa.or_(c.wanted.is_not(None), c.auditor == auditor)
+    return sa.select(c.image_id, c.attribute).where(done).distinct()
+
+
 def state_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
     """One row for each decided cell: what the auditors' latest decisions come to."""
     c = _counting(catalogue, batch_id).c

@@ -25,7 +25,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from selfml.decision_queries import conflicts_of, is_taken_back, said_of, state_of
+from selfml.decision_queries import conflicts_of, done_of, is_taken_back, said_of, state_of
 from selfml.decision_tables import (
     StoreError,
     batch_table,
@@ -294,6 +294,11 @@ class Store:
         each said last in their own judgement: settlements are left out instead.
         """
         return _frame(self._rows(said_of(catalogue, settling=settling)), SAID_COLUMNS)
+
+    def done(self, catalogue: str, auditor: str) -> pd.DataFrame:
+        """Cells (image_id, attribute) that somebody decided, or that the auditor left unsure."""
+        rows = self._rows(done_of(catalogue, auditor))
+        return pd.DataFrame(rows, columns=["image_id", "attribute"])
 
     def catalogues(self) -> dict[str, int]:
         """Every catalogue with decisions, and how many acts on it there were."""

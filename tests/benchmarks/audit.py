@@ -77,13 +77,14 @@ def times(notes: Notes) -> list[Row]:
     decide = np.array([act.decide_s for act in notes.acts] or [np.nan]) * 1000
     fetch = np.array([act.fetch_s for act in notes.acts if act.fetch_s] or [np.nan]) * 1000
     act = np.array([act.decide_s + act.fetch_s for act in notes.acts] or [np.nan]) * 1000
-    nothing = float("inf")
+    nothing, n = float("inf"), max(1, len(notes.acts))
     return [
         ("an act: p50", float(np.percentile(act, 50)), "ms", nothing),
         ("an act: p95", float(np.percentile(act, 95)), "ms", ACT_MS),
         ("an act: longest", float(act.max()), "ms", nothing),
         ("of it the decision: p95", float(np.percentile(decide, 95)), "ms", nothing),
         ("of every tenth the next ten items: p95", float(np.percentile(fetch, 95)), "ms", nothing),
+        ("processors' time of the servers, an act", 1000 * notes.cpu_s / n, "ms", nothing),
         ("found nothing to claim though some was left", float(notes.n_empty), "", nothing),
     ]
 

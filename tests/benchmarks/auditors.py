@@ -67,6 +67,7 @@ class Notes:
     errors: list[str] = field(default_factory=list)
     n_empty: int = 0  # times that nothing could be claimed though something was left
     n_foreign: int = 0  # undos that took back something else than one's own last act
+    cpu_s: float = 0.0  # what the servers' processes took, without the database's
 
     def add(self, other: Notes) -> None:
         """Take over what another noted."""
@@ -74,6 +75,7 @@ class Notes:
         self.errors += other.errors
         self.n_empty += other.n_empty
         self.n_foreign += other.n_foreign
+        self.cpu_s += other.cpu_s
 
 
 class Auditor:
@@ -196,13 +198,13 @@ def _serve(plan: Plan) -> Notes:
             for n, name in enumerate(plan.names)
         ]
         _together.wait(timeout=120)
-        until_s = time.monotonic() + plan.seconds
+        until_s, cpu_s = time.monotonic() + plan.seconds, time.process_time()
         threads = [threading.Thread(target=a.work, args=(until_s,)) for a in auditors]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    notes = Notes()
+    notes = Notes(cpu_s=time.process_time() - cpu_s)
     for auditor in auditors:
         notes.add(auditor.notes)
     return notes
