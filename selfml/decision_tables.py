@@ -10,6 +10,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 
+CONNECT_S = "5"  # our choice: libpq alone waits for a host that does not answer for minutes
+
+
 class StoreError(OSError):
     """The store cannot be opened, read or written; one line that says what to do."""
 
@@ -118,6 +121,8 @@ def database_url(text: str) -> sa.URL:
 def open_engine(url: sa.URL) -> sa.Engine:
     """An engine whose acknowledged writes survive the process being killed."""
     if url.get_backend_name() != "sqlite":
+        if "connect_timeout" not in url.query:
+            url = url.update_query_dict({"connect_timeout": CONNECT_S})
         return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
     if url.database and url.database != ":memory:":
         Path(url.database).resolve().parent.mkdir(parents=True, exist_ok=True)

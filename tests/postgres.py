@@ -1,4 +1,4 @@
-"""A PostgreSQL on loopback, started for tests and benchmarks, which can be stopped like one lost."""
+"""A PostgreSQL on loopback for tests and benchmarks, which can be lost and come back."""
 
 from __future__ import annotations
 

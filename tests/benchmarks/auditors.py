@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -261,5 +262,5 @@ def _overlaps(acts: Iterable[Act]) -> int:
     rows = sorted((a.image_id, a.attribute, a.offered_s, a.done_s, a.auditor) for a in acts)
     return sum(
         one[:2] == two[:2] and one[4] != two[4] and two[2] < one[3]
-        for one, two in zip(rows, rows[1:], strict=False)
+        for one, two in pairwise(rows)
     )
