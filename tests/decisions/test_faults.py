@@ -147,7 +147,7 @@ def _share(barrier) -> None:
 
 
 def _serve(urls: list[str], auditor: str) -> list[list[tuple[str, str]]]:
-    """A server: open each database at the same moment as the other does, and claim everything."""
+    """A server: open each database, and claim each item, at the same moment as the other does."""
     got = []
     for url in urls:
         _together.wait(timeout=60)
@@ -155,6 +155,7 @@ def _serve(urls: list[str], auditor: str) -> list[list[tuple[str, str]]]:
             _together.wait(timeout=60)
             mine: set[tuple[str, str]] = set()
             for cell in CELLS:
+                _together.wait(timeout=60)
                 mine |= store.claim("shop", [cell], auditor)
             if mine:
                 cells = [Cell(*cell, 0, 1) for cell in mine]
