@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from selfml.run import Run, catalogue_of
 
 AHEAD = 10  # items fetched and claimed at once (our choice: what one decides within a claim)
 TRIES = 5  # at items that others claim at the same moment
+FURTHER = 50  # times AHEAD, among which one looks then (our choice: as many auditors)
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,13 @@ class Desk:
 
         The first are those that are decided, that others are at, and those of verified images.
         """
-        state_now = self.store.state(self.catalogue)
-        said = self.store.of_auditors(self.catalogue)
-        done = frames.to_skip(self.run, state_now, said, self.auditor)
+        # Claims first: one that ends while the rest is asked for has become a decision by then.
         others = [
             cell for cell, who in self.store.claimed(self.catalogue).items() if who != self.auditor
         ]
+        done = frames.keys_of(self.run, self.store.done(self.catalogue, self.auditor))
         held = frames.keys_of(self.run, pd.DataFrame(others, columns=["image_id", "attribute"]))
-        own = frames.keys_of(self.run, said[said["auditor"] == self.auditor])
+        own = frames.keys_of(self.run, self.store.decided_by(self.catalogue, self.auditor))
         skip = {*done.tolist(), *held.tolist(), *self.controls.hidden.tolist()}
         return skip, set(own.tolist())
 
@@ -97,9 +98,9 @@ class Ahead:
     n_left: int  # with the control item that is among them, which nothing tells apart
     until_s: float  # when the claims are to be made anew, on the clock of time.monotonic
 
-    def is_over(self) -> bool:
-        """Whether the claims need to be made anew."""
-        return time.monotonic() >= self.until_s
+    def is_of(self, desk: Desk, n: int = AHEAD) -> bool:
+        """Whether these are still that desk's, and still claimed."""
+        return self.key == (*desk.key, n) and time.monotonic() < self.until_s
 
     def names(self) -> list[str]:
         """``<image_index>-<attribute_index>`` of each item."""
@@ -122,28 +123,38 @@ def ahead_of(desk: Desk, n: int = AHEAD) -> Ahead:
 
     A control item may be among them; it is nobody's alone, so it is not claimed.
     """
-    key = (*desk.key, n)
     ahead: Ahead | None = st.session_state.get("audit_ahead")
     former: Desk = st.session_state.get("audit_desk", desk)
-    if ahead is not None and ahead.key != key and former.may_decide:
-        former.store.release(former.catalogue, _cells(ahead.flips), former.auditor)
-    if ahead is None or ahead.key != key or ahead.is_over() or ahead.flips.empty:
-        ahead = _fetch(desk, key, n)
+    if ahead is not None and ahead.key != (*desk.key, n) and former.may_decide:
+        give_back(former, ahead)
+    if ahead is None or not ahead.is_of(desk, n) or ahead.flips.empty:
+        ahead = fetch(desk, n)
         st.session_state["audit_ahead"], st.session_state["audit_desk"] = ahead, desk
     return ahead
+
+
+def give_back(desk: Desk, ahead: Ahead) -> None:
+    """Leave the items that are claimed to others."""
+    desk.store.release(desk.catalogue, _cells(ahead.flips), desk.auditor)
 
 
 def _cells(flips: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(flips["image_id"], flips["attribute"], strict=True))
 
 
-def _fetch(desk: Desk, key: tuple, n: int) -> Ahead:
-    """What is undecided and could be claimed: others may claim between asking and claiming."""
-    until_s = time.monotonic() + CLAIM_S / 2
-    for _ in range(TRIES):
+def fetch(desk: Desk, n: int = AHEAD) -> Ahead:
+    """What is undecided and could be claimed: others may claim between asking and claiming.
+
+    Who comes off empty-handed looks further down, each at another place: where many ask at the
+    same moment, all of them would otherwise try the same few items again.
+    """
+    key, until_s = (*desk.key, n), time.monotonic() + CLAIM_S / 2
+    for attempt in range(TRIES):
         skip, own = desk.standing()
         n_left = frames.n_left(desk.run, desk.query, skip)
-        flips = frames.queue(desk.run, desk.query, skip, n)
+        flips = frames.queue(desk.run, desk.query, skip, n * FURTHER if attempt else n)
+        start = n * random.randrange(max(1, len(flips) // n))
+        flips = flips[start : start + n]
         if not desk.may_decide:
             return Ahead(key, flips, n_left, until_s)
         mine = desk.store.claim(desk.catalogue, _cells(flips), desk.auditor)

@@ -89,6 +89,21 @@ def said_of(catalogue: str, *, settling: bool) -> sa.Select:
     ).order_by(c.id)
 
 
+def done_of(catalogue: str, auditor: str) -> sa.Select:
+    """Cells (image_id, attribute) that anybody decided, or that the auditor left unsure."""
+    c = _counting(catalogue).c
+    done = sa.or_(c.wanted.is_not(None), c.auditor == auditor)
+    return sa.select(c.image_id, c.attribute).where(done).distinct()
+
+
+def decided_by(catalogue: str, auditor: str) -> sa.Select:
+    """Cells (image_id, attribute) that an auditor decided or left unsure, and did not take back."""
+    b, d = batch_table.c, decision_table.c
+    mine = (b.catalogue == catalogue) & (b.auditor == auditor)
+    query = sa.select(d.image_id, d.attribute).join(batch_table, b.id == d.batch_id)
+    return query.where(mine, ~is_taken_back(b.id)).distinct()
+
+
 def state_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
     """One row for each decided cell: what the auditors' latest decisions come to."""
     c = _counting(catalogue, batch_id).c

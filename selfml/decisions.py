@@ -19,13 +19,20 @@ import datetime
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from selfml.decision_queries import conflicts_of, is_taken_back, said_of, state_of
+from selfml.decision_queries import (
+    conflicts_of,
+    decided_by,
+    done_of,
+    is_taken_back,
+    said_of,
+    state_of,
+)
+from selfml.decision_records import Cell, Undone, Written
 from selfml.decision_tables import (
     StoreError,
     batch_table,
@@ -50,48 +57,6 @@ HISTORY_COLUMNS = (
     *("decision_id", "batch_key", "run_id", "image_id", "attribute", "given", "proposed"),
     *("decision", "kind", "auditor", "decided_at", "taken_back"),
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One attribute of one image, its given label and the label that the flip proposes (0, 1)."""
-
-    image_id: str
-    attribute: str
-    given: int
-    proposed: int
-
-
-@dataclass(frozen=True)
-class Written:
-    """What one act did.
-
-    Attributes
-    ----------
-    key : str
-        Of the batch; give it to `Store.undo`.
-    n_cells : int
-    n_conflicts : int
-        Cells of this batch on which somebody else decides otherwise.
-    repeated : bool
-        The key was there already: nothing was written again.
-    """
-
-    key: str
-    n_cells: int
-    n_conflicts: int
-    repeated: bool = False
-
-
-@dataclass(frozen=True)
-class Undone:
-    """What was taken back: the batch, how many cells it had, and the first of them."""
-
-    key: str
-    decision: str
-    n_cells: int
-    image_id: str
-    attribute: str
 
 
 class Store:
@@ -294,6 +259,16 @@ class Store:
         each said last in their own judgement: settlements are left out instead.
         """
         return _frame(self._rows(said_of(catalogue, settling=settling)), SAID_COLUMNS)
+
+    def done(self, catalogue: str, auditor: str) -> pd.DataFrame:
+        """Cells (image_id, attribute) that somebody decided, or that the auditor left unsure."""
+        rows = self._rows(done_of(catalogue, auditor))
+        return pd.DataFrame(rows, columns=["image_id", "attribute"])
+
+    def decided_by(self, catalogue: str, auditor: str) -> pd.DataFrame:
+        """Cells (image_id, attribute) that an auditor decided or left unsure."""
+        rows = self._rows(decided_by(catalogue, auditor))
+        return pd.DataFrame(rows, columns=["image_id", "attribute"])
 
     def catalogues(self) -> dict[str, int]:
         """Every catalogue with decisions, and how many acts on it there were."""

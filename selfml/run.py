@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -45,11 +46,22 @@ def utc_now() -> str:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that readers see the old file or the whole new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    with _renamed(temporary, path) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+
+
+@contextmanager
+def _renamed(temporary: Path, path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name when it is whole; what a full disk cut off is not left there."""
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 class RunWriter:
@@ -122,9 +134,8 @@ class RunWriter:
         if array.ndim != len(axes):
             raise ValueError(f"{name}: must have axes {axes}, got shape {array.shape}")
         temporary = self.path / f".{name}.npy.tmp"
-        with open(temporary, "wb") as file:
+        with _renamed(temporary, self.path / f"{name}.npy") as file:
             np.save(file, np.ascontiguousarray(array, dtype=dtype))
-        os.replace(temporary, self.path / f"{name}.npy")
 
 
 class Run:

@@ -9,7 +9,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         0: (
             *("selfml", "selfml.config", "selfml.config_sections", "selfml.run_format"),
             *("selfml.run", "selfml.decisions", "selfml.decision_tables"),
-            *("selfml.decision_queries", "selfml.migrations.*"),
+            *("selfml.decision_queries", "selfml.decision_records", "selfml.migrations.*"),
             *("selfml.store_health", "selfml.store_copies"),
         ),
         1: (

@@ -1,4 +1,4 @@
-"""A PostgreSQL on loopback that is started for the tests, and can be stopped and started again."""
+"""A PostgreSQL on loopback for tests and benchmarks, which can be lost and come back."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
 
 
 def programs() -> Path | None:
-    """The folder of initdb and postgres; Debian keeps it out of PATH."""
+    """The folder of initdb and pg_ctl; Debian keeps it out of PATH. None where there is none."""
     found = shutil.which("initdb")
     if found:
         return Path(found).parent
@@ -28,28 +27,43 @@ def programs() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that keeps its port and its data while it is stopped."""
+    """One cluster: where it is, and how it is controlled."""
 
-    url: str
-    control: tuple
-    options: tuple
+    address: str  # without a database's name
+    control: tuple[str, ...]  # pg_ctl
+    options: tuple[str, ...]  # to start it with
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Start it, and wait until it answers."""
         subprocess.run([*self.control, *self.options, "start"], check=True, **QUIET)
 
     def stop(self) -> None:
-        """At once; whoever is connected is cut off."""
-        subprocess.run([*self.control, "-m", "immediate", "stop"], check=False, **QUIET)
+        """Stop it at once, as a crash would: what was acknowledged is in its log."""
+        subprocess.run([*self.control, "-m", "immediate", "stop"], check=True, **QUIET)
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        import psycopg
+
+        name = f"t{uuid.uuid4().hex}"
+        admin_url = f"{self.address}/postgres".replace("postgres://", "postgresql://")
+        with psycopg.connect(admin_url, autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{name}"')
+        return f"{self.address}/{name}"
 
 
 @contextmanager
 def running_postgres() -> Iterator[Server]:
-    """An empty server; its address is without a database's name. Skips the test without one."""
+    """An empty cluster, gone afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        Where PostgreSQL is not installed.
+    """
     folder = programs()
     if folder is None:
-        pytest.skip("no PostgreSQL on this machine (apt-get install postgresql)")
-    pytest.importorskip("psycopg", reason="no psycopg; pip install 'selfml[postgres]'")
+        raise RuntimeError("no PostgreSQL on this machine (apt-get install postgresql)")
     with tempfile.TemporaryDirectory(prefix="selfml-postgres-") as root:
         as_user: list[str] = []
         if os.getuid() == 0:  # it refuses to run as root
@@ -59,16 +73,16 @@ def running_postgres() -> Iterator[Server]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         data = f"{root}/data"
-        command = [*as_user, folder / "initdb", "-D", data, "-A", "trust", "-U", "selfml", "-N"]
-        subprocess.run(command, check=True, **QUIET)
-        where = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root}"
+        command = [*as_user, str(folder / "initdb"), "-D", data, "-A", "trust", "-U", "selfml"]
+        subprocess.run([*command, "-N"], check=True, **QUIET)
+        options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root}"
         server = Server(
             f"postgres://selfml@127.0.0.1:{port}",
-            (*as_user, folder / "pg_ctl", "-D", data, "-w"),
-            ("-o", where, "-l", f"{root}/log"),
+            (*as_user, str(folder / "pg_ctl"), "-D", data, "-w"),
+            ("-o", options, "-l", f"{root}/log"),
         )
         server.start()
         try:
             yield server
         finally:
-            server.stop()
+            subprocess.run([*server.control, "-m", "immediate", "stop"], check=False, **QUIET)

@@ -15,7 +15,6 @@ from selfml.decisions import Cell
 from selfml.run import Run
 from selfml.tracing import suspects, trace_rejects
 
-DECIDED = ("accept", "reject", "conflict")
 SAID = {"accept": "accepted", "reject": "rejected", "unsure": "left unsure"}
 
 
@@ -24,19 +23,6 @@ def keys_of(run: Run, cells: pd.DataFrame) -> np.ndarray:
     known = with_indices(run, cells)
     images = known["image_index"].to_numpy(np.int64)
     return images * len(run.attributes) + known["attribute_index"].to_numpy(np.int64)
-
-
-def to_skip(run: Run, state: pd.DataFrame, said: pd.DataFrame, auditor: str) -> np.ndarray:
-    """Keys of flips that an auditor need not see: decided by anybody, or left unsure by them.
-
-    Parameters
-    ----------
-    state, said : DataFrame
-        ``Store.state`` and ``Store.of_auditors``.
-    """
-    settled = state[state["state"].isin(DECIDED)]
-    own = said[said["auditor"] == auditor]
-    return np.union1d(keys_of(run, settled), keys_of(run, own))
 
 
 def queue(run: Run, query: FlipQuery, skip: Collection[int], n: int) -> pd.DataFrame:

@@ -46,15 +46,6 @@ def test_the_queue_leaves_out_what_is_decided(run):
     assert audit.n_left(run, query, ()) == flips_summary(run, query)["n"]
 
 
-def test_what_an_auditor_need_not_see(run):
-    flips = flips_page(run, FlipQuery(), 1, 4)
-    keys = audit.keys_of(run, cells(flips)).tolist()
-    states = ["accept", "unsure", "conflict", "unsure"]
-    state = cells(flips).assign(state=states)
-    said = cells(flips).assign(auditor=["bob", "ann", "bob", "bob"], decision="unsure")
-    assert set(audit.to_skip(run, state, said, "ann")) == {keys[0], keys[1], keys[2]}
-
-
 def test_cells_say_what_was_given_and_proposed(run):
     flips = flips_page(run, FlipQuery(), 1, 5)
     for cell, (_, flip) in zip(audit.cells_of(flips), flips.iterrows(), strict=True):

@@ -196,8 +196,8 @@ def test_items_claimed_between_asking_and_claiming_are_asked_for_again(
     open_desk, database, run, monkeypatch
 ):
     """Else the page would say that everything is decided."""
-    flips = to_decide(run, FlipQuery(), 25)
-    first = [(cell.image_id, cell.attribute) for cell in cells_of(flips[: audit_queue.AHEAD])]
+    flips = to_decide(run, FlipQuery(), audit_queue.AHEAD)
+    first = [(cell.image_id, cell.attribute) for cell in cells_of(flips)]
     claim = Store.claim
 
     def late(self, catalogue, cells, auditor, **how):
@@ -206,10 +206,13 @@ def test_items_claimed_between_asking_and_claiming_are_asked_for_again(
         return claim(self, catalogue, cells, auditor, **how)
 
     monkeypatch.setattr(Store, "claim", late)
-    text = text_of(open_desk())
-    following = flips.iloc[audit_queue.AHEAD]
-    assert f"“{following['attribute']}”?" in text
-    assert "Everything is decided" not in text
+    app = open_desk()
+    with Store(database) as store:
+        held = store.claimed(catalogue_of(run))
+    mine = {cell for cell, who in held.items() if who == "ann"}
+    assert len(mine) == audit_queue.AHEAD
+    assert mine.isdisjoint(first)
+    assert any(f"“{attribute}”?" in text_of(app) for _, attribute in mine)
 
 
 def test_claims_are_made_anew_in_time_and_given_back(open_desk, database, run, monkeypatch):

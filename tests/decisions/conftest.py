@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from selfml.decisions import Store
-from tests.postgres import running_postgres
+from tests.postgres import Server, programs, running_postgres
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of an empty PostgreSQL on loopback, without the database's name."""
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL on loopback."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL on this machine (apt-get install postgresql)")
+    pytest.importorskip("psycopg", reason="no psycopg; pip install 'selfml[postgres]'")
     with running_postgres() as server:
-        yield server.url
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -23,14 +25,7 @@ def url(request, tmp_path) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'decisions.db'}"
-    import psycopg
-
-    server = request.getfixturevalue("postgres")
-    name = f"t{uuid.uuid4().hex}"
-    address = f"{server}/postgres".replace("postgres://", "postgresql://")
-    with psycopg.connect(address, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-    return f"{server}/{name}"
+    return request.getfixturevalue("postgres").new_database()
 
 
 @pytest.fixture

@@ -175,6 +175,23 @@ def test_being_unsure_contradicts_nobody(store):
     ]
 
 
+def test_what_an_auditor_need_not_see(store):
+    """What anybody decided, in conflict or not, and what one left unsure oneself."""
+    cells = {name: Cell(f"{name}.jpg", "Red", 0, 1) for name in "abcdef"}
+    decide(store, [cells["a"], cells["b"]], "accept", "bob")
+    decide(store, cells["b"], "reject", "cat")
+    decide(store, cells["c"], "unsure", "ann")
+    decide(store, cells["d"], "unsure", "bob")
+    decide(store, cells["e"], "reject", "bob")
+    decide(store, cells["e"], "unsure", "bob")
+    decide(store, cells["f"], "reject", "bob")
+    store.undo("shop", "bob")
+    done = {who: set(store.done("shop", who)["image_id"]) for who in ("ann", "bob")}
+    assert done["ann"] == {"a.jpg", "b.jpg", "c.jpg"}
+    assert done["bob"] == {"a.jpg", "b.jpg", "d.jpg", "e.jpg"}
+    assert store.done("other shop", "ann").empty
+
+
 def test_only_the_named_cells_change(store):
     decide(store, [Cell("a.jpg", "Red", 0, 1), Cell("a.jpg", "Long", 0, 1)], "accept")
     decide(store, Cell("a.jpg", "Red", 0, 1), "reject")
