@@ -31,6 +31,7 @@ def may_look() -> bool:
 
 def _sign_in() -> None:
     found = access.providers()
+    st.space("medium")  # the bar at the top would hide the edge
     _, box, _ = st.columns([1, 2, 1])
     box = box.container(border=True)
     box.title("SELF-ML", anchor=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 
 import pandas as pd
@@ -126,3 +127,14 @@ def test_every_view_offers_the_choice(open_view: Open):
     for view in ("overview", "map", "basis", "attributes", "flips", "audit"):
         app = open_view(view, run="tiny")
         assert app.segmented_control(key="chart_format").options == ["PNG", "SVG"]
+
+
+def test_saving_a_table_is_noted_with_its_size_alone(open_view: Open, saved, capsys):
+    open_view("overview", run="tiny")
+    lines = capsys.readouterr().err.splitlines()
+    events = [json.loads(line) for line in lines if '"event": "export"' in line]
+    (one,) = [event for event in events if event["what"] == "table-1.csv"]
+    rows = len(table(saved["table-1.csv"]))
+    assert {name: one[name] for name in sorted(one) if name != "time"} == {
+        "auditor": "local", "event": "export", "n": rows, "what": "table-1.csv",
+    }  # fmt: skip
