@@ -54,7 +54,7 @@ def apply_flips(given: np.ndarray, flips: pd.DataFrame, verified: np.ndarray) ->
 
 def neutralise(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    return "'" + text if text.startswith(FORMULA_STARTS) else text
+    return "'" + text if _runs(text) else text
 
 
 def restore(text: str) -> str:
@@ -62,4 +62,9 @@ def restore(text: str) -> str:
 
     A text that was given with such an apostrophe is taken for one without; written again it has it.
     """
-    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text
+    return text[1:] if text[:1] == "'" and _runs(text[1:]) else text
+
+
+def _runs(text: str) -> bool:
+    """Whether a spreadsheet may take it for a formula, also one that drops blanks before it."""
+    return text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS)

@@ -72,7 +72,11 @@ def build_manifest(
 
 def store_address(store: Store) -> str:
     """The store's address without its password, nor what else may hold one."""
-    return store.url.set(password=None, query={}).render_as_string()
+    url = store.url
+    bare = type(url).create(
+        url.drivername, username=url.username, host=url.host, port=url.port, database=url.database
+    )
+    return bare.render_as_string()
 
 
 def _decided(flips: pd.DataFrame) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def targets(out: Path, kind: str = "") -> Targets:
     Raises
     ------
     ValueError
-        For a kind that is none, or a name that does not fit it.
+        For a kind that is none, or a folder where a file is to be.
     """
     kind = kind or BY_SUFFIX.get(out.suffix.lower(), "csv")
     if kind not in FORMATS:
@@ -70,8 +70,6 @@ def targets(out: Path, kind: str = "") -> Targets:
     if out.is_dir() and not to.folder:
         example = out / EXAMPLES[kind]
         raise ValueError(f"--out: {out} is a folder; name a file, e.g. {example}")
-    if to.out in (to.manifest, to.flips, to.interface):
-        raise ValueError(f"--out: {out} is how a file beside it would be called; name another")
     return to
 
 
