@@ -39,9 +39,9 @@ def exported(shop, tmp_path_factory) -> dict[str, Path]:
 def test_no_cell_is_a_formula_and_names_come_back(shop, exported, tmp_path):
     for file in (exported["csv"], exported["csv"].with_name("corrected.flips.csv")):
         texts = {cell for row in read_csv(file) for cell in row if not _is_number(cell)}
-        assert not [t for t in texts if t.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        assert not [t for t in texts if t.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r"))]
     header = read_csv(exported["csv"])[0]
-    assert [restore(n.strip()) for n in header] == [n.strip() for n in shop.header]
+    assert [restore(n) for n in header] == shop.header
     assert sum(name.startswith("'") for name in header) == 3
     shutil.copy(exported["csv"], tmp_path / "labels.csv")
     shutil.copy(shop.root / "clean.csv", tmp_path / "clean.csv")
@@ -61,7 +61,7 @@ def test_parquet_has_the_cells_of_the_csv(shop, exported):
     table = pq.read_table(exported["parquet"])
     assert {table.schema.field(name).type for name in HOSTILE} == {pa.int8()}
     header, *rows = read_csv(exported["csv"])
-    for k, name in enumerate(restore(n.strip()) for n in header):
+    for k, name in enumerate(restore(n).strip() for n in header):
         cells = [row[k] for row in rows]
         if name in HOSTILE:
             cells = [int(float(cell)) if cell else None for cell in cells]
@@ -88,7 +88,7 @@ def test_another_order_and_spelling_is_no_difference(exported, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_one_planted_difference_is_found(shop, exported, tmp_path, kind):
+def test_one_planted_difference_is_found(exported, tmp_path, kind):
     header, *rows = shuffled(read_csv(exported["csv"]))
     column = header.index(HOSTILE[0])
     name = header.index("file_name")
@@ -104,9 +104,13 @@ def test_one_planted_difference_is_found(shop, exported, tmp_path, kind):
     found = compare(back, exported["csv"])
     assert not found.same
     assert found.cells.to_dict("records") == [
-        {"file_name": shop.name(["", "", "", row[name]]) if False else row[name].replace("\\", "/"),
-         "column": HOSTILE[0], "exported": "1", "found": "0"}
-    ]  # fmt: skip
+        {
+            "file_name": row[name].replace("\\", "/"),
+            "column": HOSTILE[0],
+            "exported": "1",
+            "found": "0",
+        }
+    ]
 
 
 def test_blanks_categories_rows_and_columns_count_too(exported, tmp_path):
@@ -117,7 +121,6 @@ def test_blanks_categories_rows_and_columns_count_too(exported, tmp_path):
     rows[0][label], rows[1][category] = "", "shoes"
     keep = [k for k in range(len(header)) if header[k] != HOSTILE[4]]
     rows.append(["new.jpg" if k == name else "1" for k in range(len(header))])
-    write_csv(tmp_path / "b.csv", [[row[k] for k in keep] + ["9.50"] for row in rows])
     back = [[header[k] for k in keep] + ["price"]] + [[r[k] for k in keep] + ["9.50"] for r in rows]
     write_csv(tmp_path / "back.csv", back)
     found = compare(tmp_path / "back.csv", exported["csv"])

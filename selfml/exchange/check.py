@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from selfml.corrections import restore
 from selfml.data.messages import DatasetError, Findings, quote
-from selfml.data.tables import Table, read_table, tidy_name, without_repeats
+from selfml.data.tables import Table, column_name, read_table, tidy_name, without_repeats
 from selfml.exchange.manifest import fingerprint, manifest_of, read_manifest
 
 DIFFERENCES = ("file_name", "column", "exported", "found")
@@ -135,7 +134,7 @@ def _header(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8-sig")
     rows = csv.reader(io.StringIO(text, newline=""))
     first = next(row for row in rows if any(cell.strip() for cell in row))
-    return [restore(name.strip()) for name in first]
+    return [column_name(name) for name in first]
 
 
 def _read_parquet(path: Path, known: tuple[str, ...] | None) -> tuple[Table, list[str]]:
@@ -144,7 +143,7 @@ def _read_parquet(path: Path, known: tuple[str, ...] | None) -> tuple[Table, lis
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path.name}: not a readable Parquet file ({reason})") from None
-    frame.columns = [restore(str(name).strip()) for name in frame.columns]
+    frame.columns = [column_name(str(name)) for name in frame.columns]
     header = list(frame.columns)
     if "file_name" not in header or len(set(header)) < len(header):
         raise ValueError(f"{path.name}: needs one column file_name, and no column twice")
@@ -154,7 +153,7 @@ def _read_parquet(path: Path, known: tuple[str, ...] | None) -> tuple[Table, lis
         raise DatasetError(f"{path.name}: no attribute among the columns; export it again")
     labels = np.column_stack([_codes(path, name, frame[name]) for name in attributes])
     text = frame["category"] if "category" in header else pd.Series([""] * len(frame))
-    texts = [restore(" ".join(str(t).split())) for t in text.fillna("")]
+    texts = [column_name(" ".join(str(t).split())) for t in text.fillna("")]
     images = [tidy_name(str(name)) for name in frame["file_name"]]
     rows = list(range(1, len(images) + 1))
     return Table(path.name, images, rows, attributes, labels.astype(np.int8), texts), header

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from selfml.corrections import neutralise, restore
 from selfml.data.dataset import Dataset
-from selfml.data.tables import tidy_name
+from selfml.data.tables import column_name, tidy_name
 from selfml.exchange.content import Corrections
 
 LABELS = {"": None, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
@@ -37,7 +37,7 @@ def parquet_bytes(content: Corrections) -> bytes:
     """
     header, *rows = content.rows
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    names = [restore(name.strip()) for name in header]
+    names = [column_name(name) for name in header]
     attributes = set(content.attributes)
     arrays = [
         pa.array([LABELS[cell.strip()] for cell in cells], pa.int8())
@@ -68,7 +68,7 @@ def corrected_rows(dataset: Dataset, corrected: np.ndarray) -> list[list[str]]:
         for row in csv.reader(io.StringIO(text, newline=""))
         if any(cell.strip() for cell in row)
     ]
-    header = [restore(name.strip()) for name in rows[0]]
+    header = [column_name(name) for name in rows[0]]
     columns = [header.index(name) for name in dataset.attributes]
     key = header.index("file_name")
     index = {name: i for i, name in enumerate(dataset.file_names)}
