@@ -93,7 +93,7 @@ def export(
     to = targets(Path(out), kind)
     if not run.has("flips", "labels_given", "images"):
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
-    root = Path(data or run.info["dataset"]["path"])
+    root = Path(data) if data else dataset_folder(run)
     every = run.table("flips")
     if store is not None:
         catalogue = catalogue_of(run)
@@ -102,7 +102,7 @@ def export(
         )
     limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
     flips = select_flips(every, **limits)
-    if root.exists():
+    if root is not None and root.exists():
         content, flips = _from_input(run, read_dataset(root), flips, to.out)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
@@ -124,6 +124,12 @@ def export(
         to.out, to.flips, to.manifest, len(content.rows) - 1, len(flips),
         int(content.changed.sum()), content.dataset is not None, n_photos, to.interface,
     )  # fmt: skip
+
+
+def dataset_folder(run: Run) -> Path | None:
+    """Where the dataset was when the run was trained; None where the run does not say."""
+    path = run.info.get("dataset", {}).get("path")
+    return Path(path) if path else None
 
 
 def _check_photos(content: Corrections, to: Targets, image_url: str) -> None:

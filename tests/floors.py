@@ -48,6 +48,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.coverage_panels", "dashboard.label_next_panel"),
             "dashboard.faithfulness_panels",
             *("dashboard.audit_desk", "dashboard.audit_panels"),
+            "dashboard.export_panel",
             *("dashboard.oracle_panels", "dashboard.oracle_form", "dashboard.oracle_html"),
         ),
         3: ("dashboard.views.*",),

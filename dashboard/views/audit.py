@@ -2,7 +2,15 @@
 
 import streamlit as st
 
-from dashboard import audit_desk, audit_panels, components, flip_filters, flip_panels, state
+from dashboard import (
+    audit_desk,
+    audit_panels,
+    components,
+    export_panel,
+    flip_filters,
+    flip_panels,
+    state,
+)
 from selfml.decisions import StoreError
 from selfml.run import Run, RunError
 
@@ -12,6 +20,7 @@ PARTS = {
     "conflicts": "Conflicts",
     "traced": "Rejects traced back",
     "history": "History",
+    "export": "Export",
 }
 ORDERED = {"to_1": "added", "to_0": "taken off"}
 
@@ -48,6 +57,8 @@ try:
         audit_panels.show_conflicts(desk)
     elif part == "traced":
         audit_panels.show_traced(desk)
+    elif part == "export":
+        export_panel.show_export(run, desk.store, desk.catalogue)
     else:
         audit_panels.show_history(desk)
     st.caption(
