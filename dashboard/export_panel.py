@@ -15,7 +15,7 @@ import streamlit as st
 from dashboard import components, flip_cards
 from selfml.audited import audited_flips
 from selfml.decisions import Store
-from selfml.export import dataset_folder, export
+from selfml.export import dataset_folder, export, outlook
 from selfml.run import Run
 
 ENDINGS = {"CSV": "csv", "Parquet": "parquet"}
@@ -28,9 +28,11 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
         run, run.table("flips"), store.state(catalogue), store.of_auditors(catalogue),
         with_auto=True,
     )  # fmt: skip
+    n_accepted = int((flips["decision"] == "accept").sum())
+    flips, n_verified = outlook(run, flips)
     by_hand = flips["decision"] == "accept"
     n_auto = int((~by_hand).sum())
-    if flips.empty:
+    if not n_accepted and flips.empty:
         components.empty_state(
             "No flip is accepted yet",
             "Accept some under **One at a time** or **All at once**; then take the corrected "
@@ -49,13 +51,19 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
         "decided. Rejected ones and conflicts are never exported.",
     )
     chosen = flips if with_auto and n_auto else flips[by_hand]
-    st.html(flip_cards.CSS + _counts(chosen))
+    st.html(flip_cards.CSS + _counts(chosen, n_verified))
+    n_settled = n_accepted - int(by_hand.sum())
+    if n_settled:
+        st.caption(
+            f"{n_settled:,} accepted flips are of labels that were verified before: the verified "
+            "label stands."
+        )
     ending = ENDINGS[kind]
     st.caption(
         f"corrected.{ending} has {_what(run)} with the accepted flips and the verified labels; "
         "corrected.flips.csv each change with its evidence and who accepted it; "
-        "corrected.manifest.json the hashes of both and the counts. A label that was verified, or "
-        "that the shop has changed since training, stays what it is. The files are made when the "
+        "corrected.manifest.json the hashes of both and the counts. A label that the "
+        "shop has changed since training stays what it is. The files are made when the "
         "button is pressed; the same decisions give the same files."
     )
     st.download_button(
@@ -67,25 +75,21 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
         type="primary",
         on_click="ignore",
         key="download_export",
-        disabled=chosen.empty,
     )
 
 
 def _what(run: Run) -> str:
     root = dataset_folder(run)
-    rows = "the rows and columns of your labels file"
-    return (
-        rows
-        if root is not None and root.is_dir()
-        else "the images of this run (the dataset folder is not on this machine)"
-    )
+    if root is not None and root.is_dir():
+        return "the rows and columns of your labels file"
+    return "the images of this run (the dataset folder is not on this machine)"
 
 
 def _plain(catalogue: str) -> str:
     return re.sub(r"[^\w.-]+", "-", catalogue).strip("-.") or "catalogue"
 
 
-def _counts(flips: pd.DataFrame) -> str:
+def _counts(flips: pd.DataFrame, n_verified: int) -> str:
     added = int((flips["corrected"] == 1).sum())
     accepted = flips[flips["decision"] == "accept"]
     parts = [
@@ -100,6 +104,8 @@ def _counts(flips: pd.DataFrame) -> str:
         parts.append(f"accepted by {names}{more}")
     if len(flips) > len(accepted):
         parts.append(f"{len(flips) - len(accepted):,} undecided")
+    if n_verified:
+        parts.append(f"and {n_verified:,} labels that were verified before")
     spans = "".join(f"<span>{part}</span>" for part in parts)
     return f'<div class="fc-line" data-testid="export-counts">{spans}</div>'
 

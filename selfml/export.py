@@ -162,6 +162,17 @@ def _write_labels(
     return None
 
 
+def outlook(run: Run, flips: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Before anything is written: the flips that an export makes, and how many cells it fills or
+    changes because they are verified.
+
+    By what was verified when the run was trained and after it; the dataset is not opened.
+    """
+    verified = _verified_labels(run)
+    given = np.asarray(run.array("labels_given"))
+    return _unverified(flips, verified), int(((verified >= 0) & (verified != given)).sum())
+
+
 def _unverified(flips: pd.DataFrame, verified: np.ndarray) -> pd.DataFrame:
     """The flips of labels that no expert has verified; where one has, the expert is right."""
     return flips[verified[flips["image_index"], flips["attribute_index"]] < 0]

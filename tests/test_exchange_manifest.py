@@ -93,6 +93,8 @@ def test_counts_are_those_of_the_files(shop, store, tmp_path):
             if a != b:
                 changed[shop.name(old), name] = (a, b)
     assert counts["changed_cells"] == len(changed)
+    assert counts["changed_by_flips"] == len(listed)
+    assert counts["changed_by_verified_labels"] == len(changed) - len(listed) > 0
     assert counts["rows"] == len(before) == counts["images"] + 1
     kinds = {"added": ("0", "1"), "taken_off": ("1", "0"), "filled_1": ("", "1"),
              "filled_0": ("", "0")}  # fmt: skip

@@ -44,11 +44,15 @@ def build_manifest(
     n_photos : int or None
         How many photos were written; None where the format has none.
     """
+    at = content.flips["image_index"], content.flips["attribute_index"]
+    n_flipped = int(content.changed[at].sum())
     counts: dict[str, Any] = {
         "rows": len(content.rows) - 1,
         "images": len(content.file_names),
         "flips": len(flips),
         "changed_cells": int(content.changed.sum()),
+        "changed_by_flips": n_flipped,
+        "changed_by_verified_labels": int(content.changed.sum()) - n_flipped,
         "changed_by_attribute": changes_by_attribute(content),
     }
     if n_photos is not None:

@@ -45,21 +45,24 @@ def test_what_is_counted_is_what_is_downloaded(open_view, store, run, monkeypatc
     button = st.download_button
 
     def record(label, data, file_name=None, *args, **kwargs):
-        made[kwargs["key"]] = (file_name, data, kwargs["disabled"])
+        made[kwargs["key"]] = (file_name, data)
         return button(label, data, file_name, *args, **kwargs)
 
     monkeypatch.setattr(st, "download_button", record)
     accept(store, run, 3)
     app = open_view("audit", run="tiny", part="export")
     assert "<strong>3</strong> flips" in text_of(app)
+    assert "accepted flips are of labels that were verified" not in text_of(app)
     assert "&lt;b&gt;ann&lt;/b&gt; 2" in text_of(app)
     assert "&lt;b&gt;ann&lt;/b&gt;, bob 1" in text_of(app)
-    name, data, disabled = made["download_export"]
+    name, data = made["download_export"]
     assert name == f"{catalogue_of(run)}-corrected.zip"
-    assert not disabled
     files = unzipped(data())
     assert list(files) == ["corrected.csv", "corrected.flips.csv", "corrected.manifest.json"]
-    assert json.loads(files["corrected.manifest.json"])["counts"]["flips"] == 3
+    counts = json.loads(files["corrected.manifest.json"])["counts"]
+    assert counts["flips"] == counts["changed_by_flips"] == 3
+    assert counts["changed_by_verified_labels"] > 0
+    assert f"and {counts['changed_by_verified_labels']} labels that were verified" in text_of(app)
     app.toggle(key="export_with_auto").set_value(True).run()
     assert not app.exception
     listed = pd.read_csv(io.BytesIO(unzipped(made["download_export"][1]())["corrected.flips.csv"]))
@@ -67,6 +70,16 @@ def test_what_is_counted_is_what_is_downloaded(open_view, store, run, monkeypatc
     n_auto = int((listed["decision"] == "auto").sum())
     assert f"Also {n_auto:,} undecided" in app.toggle(key="export_with_auto").label
     assert f"<strong>{3 + n_auto}</strong> flips" in text_of(app)
+
+
+@pytest.mark.slow
+def test_an_accepted_flip_of_a_verified_label_is_not_counted(open_view, store, run):
+    verified = flips_page(run, FlipQuery(split="clean_train"), 1, 2)
+    assert len(verified) == 2
+    store.decide(catalogue_of(run), cells_of(verified), "accept", auditor="ann", run_id="r")
+    text = text_of(open_view("audit", run="tiny", part="export"))
+    assert "2 accepted flips are of labels that were verified before" in text
+    assert "<strong>0</strong> flips" in text
 
 
 @pytest.mark.slow
