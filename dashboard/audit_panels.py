@@ -11,15 +11,19 @@ import streamlit as st
 from dashboard import components, flip_cards, load, media, state
 from dashboard.audit_acts import attempt, keep_for_undo, offer_undo
 from dashboard.audit_queue import Desk, forget
+from dashboard.draft import encode
 from dashboard.frames import audit as frames
+from dashboard.oracle_panels import PART as TO_LABEL
 from dashboard.receipt_html import spoken
 from selfml.decisions import Cell
+from selfml.run import Run
 
 AT_ONCE = 20_000  # decisions of one act; two seconds
 PREVIEW = 12
 CONFLICTS = 20
 HISTORY = 200
 SUSPECTS = 12
+LABEL_OF = {"yes": 1, "no": 0}
 SAYS = {1: "yes", 0: "no", -1: "unknown"}
 
 
@@ -156,26 +160,44 @@ def show_traced(desk: Desk) -> None:
         return
     st.caption(
         f"{n_rejected:,} flips were rejected. Listed are basis images with a part in more of them "
-        "than expected, had all flips the same chance of being rejected. A click shows what its "
-        "other label would change."
+        "than expected, had all flips the same chance of being rejected. Its label can be changed, "
+        "or set aside so that it counts as not known: the next page shows what that does to all "
+        "flips before it is saved as a new run."
     )
-    rows = rows.head(SUSPECTS)
-    captions = [
-        f"{row.attribute}: {SAYS[int(row.label)]}\n{row.rejected:.1f} of its parts rejected, "
-        f"{row.accepted:.1f} accepted"
-        for row in rows.itertuples()
-    ]
-    hrefs = [
-        state.link(
-            "basis",
-            basis=int(row.basis_index),
-            relabel=f"{row.basis_index}-{row.attribute_index}-{row.other}",
-        )
-        for row in rows.itertuples()
-    ]
-    badges = [f"+{excess:.1f}" for excess in rows["excess"]]
-    components.image_grid(run, rows["image_index"], captions, hrefs, 150, badges)
+    for row in rows.head(SUSPECTS).itertuples():
+        _suspect(run, row)
     components.download_csv(rows.drop(columns="other"), "traced-rejects")
+
+
+def _suspect(run: Run, row: object) -> None:
+    """One basis image and its label in doubt: what it did, and two ways to go on."""
+    k, j = int(row.basis_index), int(row.attribute_index)
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        url = media.image_url(run, int(row.image_index))
+        edit = f"{k}-{j}-{row.other}"
+        href = state.link("basis", basis=k, relabel=edit)
+        st.html(
+            f'<a href="{escape(href)}" target="_self"><img src="{escape(url)}" width="84" '
+            f'alt="Basis image {k}: what its other label would change" '
+            'style="border-radius:8px"></a>',
+            width="content",
+        )
+        st.html(
+            f"<b>{escape(row.attribute)}: {SAYS[int(row.label)]}</b> (+{row.excess:.1f})<br>"
+            f"{row.rejected:.1f} of its parts rejected, {row.accepted:.1f} accepted",
+            width="stretch",
+        )
+        labels = [int(label) for label in run.array("basis_labels")[k]]
+        for words, icon, label in (
+            (f"Make it {row.other}", ":material/edit:", LABEL_OF[row.other]),
+            ("Set it aside", ":material/block:", -1),
+        ):
+            changed = (*labels[:j], label, *labels[j + 1 :])
+            draft = encode(media.run_name(run), {k: changed})
+            st.page_link(
+                "views/basis.py", label=words, icon=icon,
+                query_params=state.query_for(part=TO_LABEL, draft=draft),
+            )  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------- history

@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import access, load, media, state
 from dashboard.events import event
 from dashboard.receipt_html import spoken
+from selfml.corrections import neutralise
 from selfml.run import Run, RunError
 
 CSS = """
@@ -227,17 +228,11 @@ def unreadable(error: RunError) -> None:
     st.caption("Other runs are not affected: choose one under **Run** in the side bar.")
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
 def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
     """Text that a spreadsheet would run as a formula gets a leading apostrophe."""
     text = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
-    guarded = {
-        c: frame[c].map(lambda v: f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v)
-        for c in text
-    }
-    renamed = {c: f"'{c}" for c in frame if isinstance(c, str) and c.startswith(_FORMULA)}
+    guarded = {c: frame[c].map(lambda v: neutralise(v) if isinstance(v, str) else v) for c in text}
+    renamed = {c: neutralise(c) for c in frame if isinstance(c, str)}
     return frame.assign(**guarded).rename(columns=renamed)
 
 

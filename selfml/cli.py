@@ -10,13 +10,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from selfml.decisions import Store
+from selfml.cli_export import RunFolder, check_import, decisions_of, export
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +26,6 @@ app = typer.Typer(
 INTERRUPTED = 130
 
 Data = Annotated[Path, typer.Argument(help="A dataset folder: images, labels.csv, clean.csv.")]
-RunFolder = Annotated[Path, typer.Argument(help="A run directory that `selfml train` wrote.")]
 
 
 def main() -> None:
@@ -131,7 +129,7 @@ def train(
         raise ValueError("--catalogue: goes with --decisions")
     kept_as = catalogue or config.data.catalogue.strip() or str(data.resolve())
     decided = before = None
-    with _decisions(decisions) as store:
+    with decisions_of(decisions) as store:
         if store is not None:
             from selfml.decided import read_decisions, run_decided_on
 
@@ -207,49 +205,8 @@ def make_map(run: RunFolder) -> None:
     print(f"{run}: {n} images mapped")
 
 
-@app.command()
-def export(
-    run: RunFolder,
-    out: Annotated[Path, typer.Option(help="Corrected labels, CSV.")],
-    data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
-    min_confidence: Annotated[float, typer.Option(help="Leave out less sure flips.")] = 0.0,
-    agreed_only: Annotated[
-        bool, typer.Option(help="Only flips that strict evidence makes too.")
-    ] = False,
-    auto_only: Annotated[
-        bool, typer.Option(help="Only flips that may be accepted without a look.")
-    ] = False,
-    decisions: Annotated[
-        str, typer.Option(help="Only flips accepted in this store: a file or postgresql://...")
-    ] = "",
-    with_auto: Annotated[
-        bool, typer.Option(help="With --decisions: undecided flips that need no look, too.")
-    ] = False,
-    catalogue: Annotated[
-        str, typer.Option(help="With --decisions: the name they were kept under, where it changed.")
-    ] = "",
-) -> None:
-    """Write corrected labels in the input's format, and each flip with its evidence."""
-    from selfml.export import export as write
-    from selfml.run import Run
-
-    limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
-    opened = Run(run)
-    if with_auto and not decisions:
-        raise ValueError("--with-auto: goes with --decisions; without it see --auto-only")
-    if catalogue and not decisions:
-        raise ValueError("--catalogue: goes with --decisions")
-    audited = {"with_auto": with_auto, "catalogue": catalogue}
-    with _decisions(decisions) as store:
-        done = write(opened, out, data=data, store=store, **audited, **limits)
-    print(
-        f"{done.labels_file}: {done.n_rows} rows, {done.n_changed_cells} cells changed; "
-        f"{done.flips_file}: {done.n_flips} flips with their evidence"
-    )
-    if auto_only and not done.n_flips:
-        print("No flip may be accepted without a look; `selfml evaluate` says why.")
-    if not done.from_input:
-        print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
+app.command()(export)
+app.command("check-import")(check_import)
 
 
 @app.command("label-basis")
@@ -303,22 +260,6 @@ def restore(
     print(f"{done.path}: {done.n_decisions} decisions, checked")
     if done.before:
         print(f"{done.before}: the store as it was")
-
-
-@contextmanager
-def _decisions(url: str) -> Iterator[Store | None]:
-    """The store that is named; a file must be there, for a new one would have no decisions."""
-    if not url:
-        yield None
-        return
-    from selfml.decision_tables import database_url
-    from selfml.decisions import Store
-
-    address = database_url(url)
-    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
-        raise ValueError(f"--decisions: there is no file {address.database}")
-    with Store(url) as store:
-        yield store
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-# A spreadsheet takes a text that begins so for a formula (OWASP, CSV injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a text that begins so for a formula (OWASP, CSV injection); the full-width
+# ones where it is set to Japanese or Chinese.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def select_flips(
@@ -53,4 +54,17 @@ def apply_flips(given: np.ndarray, flips: pd.DataFrame, verified: np.ndarray) ->
 
 def neutralise(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    return "'" + text if text.startswith(FORMULA_STARTS) else text
+    return "'" + text if _runs(text) else text
+
+
+def restore(text: str) -> str:
+    """Take the apostrophe that `neutralise` put before a formula off again.
+
+    A text that was given with such an apostrophe is taken for one without; written again it has it.
+    """
+    return text[1:] if text[:1] == "'" and _runs(text[1:]) else text
+
+
+def _runs(text: str) -> bool:
+    """Whether a spreadsheet may take it for a formula, also one that drops blanks before it."""
+    return text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS)

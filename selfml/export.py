@@ -1,10 +1,7 @@
-"""Corrected labels in the input's own format, and each flip with its evidence."""
+"""Corrected labels in the input's own format or another tool's, and each flip with its evidence."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,38 +9,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from selfml.audited import DECIDED_COLUMNS, audited_flips, verified_images
-from selfml.corrections import apply_flips, neutralise, select_flips
+from selfml.audited import audited_flips, verified_images
+from selfml.corrections import apply_flips, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
-from selfml.data.tables import tidy_name
-from selfml.flips import TERMS, deciding_mode, read_evidence_model
+from selfml.exchange import label_studio
+from selfml.exchange.content import Corrections
+from selfml.exchange.flip_list import flip_rows
+from selfml.exchange.image_folder import write_image_folder
+from selfml.exchange.manifest import build_manifest
+from selfml.exchange.staging import Staging
+from selfml.exchange.tables import corrected_rows, csv_bytes, labels_csv, parquet_bytes
+from selfml.exchange.targets import Targets, refuse_foreign, targets
 from selfml.oracle import expert_labels
-from selfml.reasons import REASONS, flip_reasons
-from selfml.run import Run, RunError, catalogue_of, write_atomic
+from selfml.run import Run, RunError, catalogue_of
 
 if TYPE_CHECKING:
     from selfml.decisions import Store
-
-
-BY_A_PERSON = "a person's decision"  # of a flip that this run does not make
 
 
 @dataclass(frozen=True)
 class Exported:
     """What was written."""
 
-    labels_file: Path
+    labels_file: Path  # a folder for "huggingface"
     flips_file: Path
+    manifest_file: Path
     n_rows: int
     n_flips: int
     n_changed_cells: int
     from_input: bool
+    n_photos: int | None = None
+    interface_file: Path | None = None
 
 
 def export(
     run: Run,
     out: str | Path,
     *,
+    kind: str = "",
     data: str | Path | None = None,
     min_confidence: float = 0.0,
     agreed_only: bool = False,
@@ -51,17 +54,26 @@ def export(
     store: Store | None = None,
     with_auto: bool = False,
     catalogue: str = "",
+    image_url: str = "",
+    link: bool = False,
+    overwrite: bool = False,
 ) -> Exported:
-    """Write ``out`` (labels) and ``<out stem>.flips.csv`` (flips with their evidence).
+    """Write ``out`` (labels), ``<out stem>.flips.csv`` (flips) and ``<out stem>.manifest.json``.
 
     The labels file is the dataset's own, row by row and column by column, with only the flipped
     cells and the cells verified in clean.csv changed; so rows of unreadable images stay.
     Blank cells stay blank unless they are verified. Flips of verified labels are left out, and
     those of cells that were changed since the run was trained. Labels that a person gave to a
     basis image after training (`selfml.derived`) are verified labels of the image looked at.
+    All files get their names once all are written. The same export has the same bytes.
 
     Parameters
     ----------
+    kind : str, optional
+        One of `selfml.exchange.targets.FORMATS`; without it what ``out`` ends in says it, else csv.
+        A ``huggingface`` export is a folder (:mod:`selfml.exchange.image_folder`); a
+        ``label-studio`` one is a JSON of tasks and ``<out stem>.labels.xml``
+        (:mod:`selfml.exchange.label_studio`).
     data : path, optional
         The dataset folder, where it is not where it was when the run was trained.
     store : Store, optional
@@ -70,48 +82,97 @@ def export(
     catalogue : str, optional
         The name under which the store keeps the decisions, where it is not the run's
         (`catalogue_of`), for the dataset was elsewhere when they were made.
+    image_url : str, optional
+        What stands before a photo's name in Label Studio; without it its local files.
+    link : bool
+        Photos are hard links to the dataset's where the file system allows it, not copies.
+    overwrite : bool
+        Replace files that no export wrote, or that somebody changed since.
 
     Raises
     ------
     RunError, DatasetError, StoreError, ValueError
         In one line.
     """
-    out = Path(out)
-    if out.is_dir():
-        raise ValueError(f"--out: {out} is a folder; name a file, e.g. {out / 'corrected.csv'}")
+    to = targets(Path(out), kind)
     if not run.has("flips", "labels_given", "images"):
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
-    root = Path(data or run.info["dataset"]["path"])
+    root = Path(data) if data else dataset_folder(run)
     every = run.table("flips")
+    catalogue = catalogue or catalogue_of(run)
     if store is not None:
-        every = _audited(run, every, store, catalogue or catalogue_of(run), with_auto=with_auto)
-    flips = select_flips(
-        every,
-        min_confidence=min_confidence,
-        agreed_only=agreed_only,
-        auto_only=auto_only,
-    )
-    if root.exists():
-        dataset = read_dataset(root)
-        own = [dataset.labels_file, *(dataset.root / n for n in ("clean.csv", "truth.csv"))]
-        if out.resolve() in [file.resolve() for file in own]:
-            raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
-        row_of = _rows_in(run, dataset)
-        verified = dataset.labels_verified.copy()
-        verified[row_of] = verified_by_experts(run, verified[row_of])
-        flips = _unverified(flips, verified[row_of])
-        flips = _still_given(flips, dataset.labels_given[row_of])
-        rows, changed = _from_input(dataset, row_of, flips, verified)
+        every = _audited(run, every, store, catalogue, with_auto=with_auto)
+    limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
+    flips = select_flips(every, **limits)
+    if root is not None and root.exists():
+        content, flips = _from_input(run, read_dataset(root), flips, to.out)
     elif data is not None:
         raise DatasetError(f"--data: no folder {root}; name the dataset the run was trained on")
     else:
-        flips = _unverified(flips, _verified_labels(run))
-        rows, changed = _from_run(run, flips)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _write_csv(out, rows)
-    flips_file = out.with_name(f"{out.stem}.flips.csv")
-    _write_csv(flips_file, _flip_rows(run, flips))
-    return Exported(out, flips_file, len(rows) - 1, len(flips), changed, root.exists())
+        content, flips = _from_run(run, flips)
+    _check_photos(content, to, image_url)
+    refuse_foreign(to, overwrite=overwrite)
+    options = {"format": to.kind, **limits, "with_auto": with_auto, "image_url": image_url}
+    with Staging(to.out.parent) as stage:
+        n_photos = _write_labels(content, stage, to, image_url=image_url, link=link)
+        stage.write(to.flips.name, csv_bytes(flip_rows(run, flips)))
+        manifest = build_manifest(
+            run, content, flips, stage.files, options,
+            n_photos=n_photos, store=store, catalogue=catalogue,
+        )  # fmt: skip
+        stage.write(to.manifest.name, manifest)
+        stage.publish()
+    return Exported(
+        to.out, to.flips, to.manifest, len(content.rows) - 1, len(flips),
+        int(content.changed.sum()), content.dataset is not None, n_photos, to.interface,
+    )  # fmt: skip
+
+
+def dataset_folder(run: Run) -> Path | None:
+    """Where the dataset was when the run was trained; None where the run does not say."""
+    path = run.info.get("dataset", {}).get("path")
+    return Path(path) if path else None
+
+
+def _check_photos(content: Corrections, to: Targets, image_url: str) -> None:
+    """Formats with photos need them."""
+    if to.folder and content.dataset is None:
+        raise DatasetError("--data: the dataset folder is gone, and its photos; name where it is")
+    in_parquet = content.dataset is not None and content.dataset.parquet is not None
+    if to.kind == "label-studio" and in_parquet and not image_url:
+        raise DatasetError(
+            "--image-url: the photos are in images.parquet, where Label Studio cannot find them; "
+            "name what stands before their names on a server"
+        )
+
+
+def _write_labels(
+    content: Corrections, stage: Staging, to: Targets, *, image_url: str, link: bool
+) -> int | None:
+    """Write what ``out`` names; returns how many photos there are, None where there are none."""
+    name = to.out.name
+    if to.kind == "csv":
+        stage.write(name, labels_csv(content))
+    elif to.kind == "parquet":
+        stage.write(name, parquet_bytes(content))
+    elif to.kind == "label-studio":
+        tasks = label_studio.tasks_bytes(content, image_url or label_studio.LOCAL_FILES)
+        stage.write(name, tasks)
+        stage.write(to.interface.name, label_studio.interface_bytes(content.attributes))
+    else:
+        return write_image_folder(content, stage, name, link=link)
+    return None
+
+
+def outlook(run: Run, flips: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Before anything is written: the flips that an export makes, and how many cells it fills or
+    changes because they are verified.
+
+    By what was verified when the run was trained and after it; the dataset is not opened.
+    """
+    verified = _verified_labels(run)
+    given = np.asarray(run.array("labels_given"))
+    return _unverified(flips, verified), int(((verified >= 0) & (verified != given)).sum())
 
 
 def _audited(
@@ -166,89 +227,59 @@ def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
 
 
 def _from_input(
-    dataset: Dataset, row_of: np.ndarray, flips: pd.DataFrame, verified: np.ndarray
-) -> tuple[list[list[str]], int]:
+    run: Run, dataset: Dataset, flips: pd.DataFrame, out: Path
+) -> tuple[Corrections, pd.DataFrame]:
+    """What is to be written of the dataset's own rows, and the flips that are applied."""
+    own = [dataset.labels_file, *(dataset.root / n for n in ("clean.csv", "truth.csv"))]
+    own += [dataset.root, dataset.root / "images.parquet"]
+    if out.resolve() in [file.resolve() for file in own]:
+        raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
+    row_of = _rows_in(run, dataset)
+    verified = dataset.labels_verified.copy()
+    verified[row_of] = verified_by_experts(run, verified[row_of])
+    flips = _unverified(flips, verified[row_of])
+    flips = _still_given(flips, dataset.labels_given[row_of])
     moved = flips.assign(image_index=row_of[flips["image_index"].to_numpy()])
     given = dataset.labels_given
     corrected = apply_flips(given, moved, verified)
-    changed = corrected != given
-    return _edit_cells(dataset, corrected, changed), int(changed.sum())
+    in_run = np.zeros(dataset.n_images, bool)
+    in_run[row_of] = True
+    return Corrections(
+        run_id=str(run.info.get("run_id") or run.path.name),
+        attributes=dataset.attributes,
+        file_names=dataset.file_names,
+        categories=dataset.categories,
+        given=given,
+        corrected=corrected,
+        flips=moved,
+        in_run=in_run,
+        rows=corrected_rows(dataset, corrected),
+        dataset=dataset,
+    ), flips
 
 
-def _edit_cells(dataset: Dataset, corrected: np.ndarray, changed: np.ndarray) -> list[list[str]]:
-    text = dataset.labels_file.read_text(encoding="utf-8-sig")
-    rows = [
-        row
-        for row in csv.reader(io.StringIO(text, newline=""))
-        if any(cell.strip() for cell in row)
-    ]
-    header = [name.strip() for name in rows[0]]
-    names = rows[0].copy()
-    columns = [header.index(name) for name in dataset.attributes]
-    key = header.index("file_name")
-    index = {name: i for i, name in enumerate(dataset.file_names)}
-    result = [[neutralise(name) for name in names]]
-    for row in rows[1:]:
-        cells = list(row)
-        i = index.get(tidy_name(cells[key]))
-        for j in np.flatnonzero(changed[i]) if i is not None else ():
-            cells[columns[j]] = str(corrected[i, j])
-        result.append([neutralise(cell) for cell in cells])
-    return result
-
-
-def _from_run(run: Run, flips: pd.DataFrame) -> tuple[list[list[str]], int]:
+def _from_run(run: Run, flips: pd.DataFrame) -> tuple[Corrections, pd.DataFrame]:
+    """The same where the dataset is gone: the images that the run has."""
+    verified = _verified_labels(run)
+    flips = _unverified(flips, verified)
     images = run.table("images", ["image_id", "category"])
     given = np.asarray(run.array("labels_given"))
-    corrected = apply_flips(given, flips, _verified_labels(run))
+    corrected = apply_flips(given, flips, verified)
     has_category = images["category"].notna().any()
-    head = ["file_name", *(["category"] if has_category else []), *run.attributes]
-    rows = [[neutralise(name) for name in head]]
-    categories = images["category"].fillna("")
+    categories = images["category"].fillna("").to_numpy(object)
+    rows = [["file_name", *(["category"] if has_category else []), *run.attributes]]
     for i, (name, category) in enumerate(zip(images["image_id"], categories, strict=True)):
         first = [name, category] if has_category else [name]
-        cells = ["" if v < 0 else str(v) for v in corrected[i]]
-        rows.append([*map(neutralise, first), *cells])
-    return rows, int((corrected != given).sum())
-
-
-def _flip_rows(run: Run, flips: pd.DataFrame) -> Iterable[Sequence[object]]:
-    """Header and one row a flip: what was changed, how sure, and why.
-
-    ``reason`` says where the basis images listed are not why (:mod:`selfml.reasons`).
-    """
-    terms = [f"term_{name}" for name in TERMS]
-    decided = [name for name in DECIDED_COLUMNS if name in flips]
-    numbers = ["confidence", "label_score", *terms, "score", "strict_score", "strict_agrees"]
-    first = ["file_name", "attribute", "given", "corrected", "reason"]
-    yield [*first, *numbers, "basis_images", *decided]
-    ids = run.table("images", ["image_id"])["image_id"].to_numpy()
-    shown = run.table("basis", ["image_id"])["image_id"].to_numpy()
-    labels, c = run.array("basis_labels"), run.coefficients()
-    words = {1: "yes", 0: "no", -1: "unknown"}
-    why = flip_reasons(flips, read_evidence_model(run), deciding_mode(run))
-    for flip, name in zip(flips.itertuples(index=False), why, strict=True):
-        i, j = flip.image_index, flip.attribute_index
-        row = c.indices[c.indptr[i] : c.indptr[i + 1]], c.data[c.indptr[i] : c.indptr[i + 1]]
-        atoms = sorted(zip(*row, strict=True), key=lambda pair: -pair[1])
-        basis = "; ".join(f"{shown[k]} c={v:.4f} {words[int(labels[k, j])]}" for k, v in atoms)
-        values = [getattr(flip, name) for name in numbers]
-        texts = [neutralise(ids[i]), neutralise(run.attributes[j])]
-        who = [neutralise(_number(getattr(flip, name))) for name in decided]
-        reason = BY_A_PERSON if pd.isna(flip.score) else REASONS[name]
-        made = [flip.given, flip.corrected, reason]
-        yield [*texts, *made, *map(_number, values), neutralise(basis), *who]
-
-
-def _number(value: object) -> object:
-    if pd.isna(value):
-        return ""
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat(timespec="seconds")
-    return f"{value:.6f}" if isinstance(value, float | np.floating) else value
-
-
-def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    write_atomic(path, buffer.getvalue().encode("utf-8"))
+        rows.append([*first, *("" if v < 0 else str(v) for v in corrected[i])])
+    return Corrections(
+        run_id=str(run.info.get("run_id") or run.path.name),
+        attributes=tuple(run.attributes),
+        file_names=images["image_id"].to_numpy(object),
+        categories=categories if has_category else None,
+        given=given,
+        corrected=corrected,
+        flips=flips,
+        in_run=np.ones(len(images), bool),
+        rows=rows,
+        dataset=None,
+    ), flips

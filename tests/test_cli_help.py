@@ -39,7 +39,7 @@ def test_help_names_every_command(selfml):
     assert done.code == 0
     assert set(COMMANDS) == {
         *("check", "synth", "recipes", "train"),
-        *("evaluate", "map", "export", "benchmark", "label-basis"),
+        *("evaluate", "map", "export", "check-import", "benchmark", "label-basis"),
         *("backup", "restore"),
     }
     for name, command in COMMANDS.items():

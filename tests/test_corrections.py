@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfml.corrections import FORMULA_STARTS, apply_flips, neutralise, select_flips
+from selfml.corrections import FORMULA_STARTS, apply_flips, neutralise, restore, select_flips
 
 CONFIDENCES = [0.5, 0.7, 0.9, 0.9, 1.0]
 
@@ -120,6 +120,8 @@ def test_a_limit_out_of_range_is_refused(five, limit):
         ("-x.jpg", "'-x.jpg"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
+        (" =1", "' =1"),
+        ("＝1", "'＝1"),
         ("\r=1", "'\r=1"),
         ("a=1", "a=1"),
         ("'=1", "'=1"),
@@ -138,3 +140,5 @@ def test_neutralised_texts_are_no_formulas_and_lose_nothing(text):
     assert not safe.startswith(FORMULA_STARTS)
     assert safe in (text, f"'{text}")
     assert neutralise(safe) == safe
+    assert restore(safe) == restore(text)
+    assert restore(safe) == text or text.startswith("'")

@@ -10,6 +10,7 @@ from dashboard import (
     audit_people,
     audit_queue,
     components,
+    export_panel,
     flip_filters,
     flip_panels,
     state,
@@ -26,6 +27,7 @@ PARTS = {
     "traced": "Rejects traced back",
     "people": "Auditors",
     "history": "History",
+    "export": "Export",
 }
 ORDERED = {"to_1": "added", "to_0": "taken off"}
 
@@ -66,6 +68,8 @@ try:
         audit_people.show_people(desk)
     elif part == "traced":
         audit_panels.show_traced(desk)
+    elif part == "export":
+        export_panel.show_export(run, desk.store, desk.catalogue)
     else:
         audit_panels.show_history(desk)
     access_panels.say_in_whose_name(desk.auditor, desk.shop)

@@ -7,6 +7,8 @@ A label is 0, 1 or -1 (blank: not known). All rules for the files are our choice
   ``0.0``, ``1.0`` or blank; anything else is an error, since a guess would be a wrong label.
 * ``file_name`` is relative to the folder; ``\\`` reads as ``/``. A name may not leave the folder,
   by ``..``, by an absolute path or by a symbolic link.
+* An apostrophe before a name that a spreadsheet would run as a formula (``'=x``) is not part of it:
+  `selfml export` puts it there.
 * A row repeated exactly is dropped with a warning; an image listed twice with different labels is
   an error. Rows of the verified files whose image is not in ``labels.csv`` are ignored, warned.
 * An attribute without a 1 in the given and in the verified labels is an error: nothing can be

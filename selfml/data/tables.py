@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from selfml.corrections import restore
 from selfml.data.messages import DatasetError, Findings, has_control, quote, some
 
 _CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": 255}  # 255 is -1 as int8
@@ -60,7 +61,7 @@ def read_table(
         codes += _row_codes(here, cells, columns, attributes, findings)
         names.append(name)
         numbers.append(row)
-        texts.append("" if text_at is None else " ".join(cells[text_at].split()))
+        texts.append("" if text_at is None else restore(" ".join(cells[text_at].split())).strip())
     labels = np.frombuffer(bytes(codes), np.int8).reshape(len(names), len(attributes))
     return Table(path.name, names, numbers, attributes, labels, texts)
 
@@ -129,9 +130,17 @@ def read_split(clean: Table, findings: Findings) -> list[str]:
     return [value if value in ("train", "test") else "" for value in clean.text]
 
 
+def column_name(cell: str) -> str:
+    """A cell of the header as the name it stands for: stripped, and not guarded (`neutralise`)."""
+    return restore(cell.strip()).strip()
+
+
 def tidy_name(name: str) -> str:
-    """Return ``file_name`` stripped, with ``/`` between parts and without ``.`` parts."""
-    name = name.strip().replace("\\", "/")
+    """Return ``file_name`` stripped, with ``/`` between parts and without ``.`` parts.
+
+    Without the apostrophe that an export puts before what a spreadsheet would run.
+    """
+    name = column_name(name).replace("\\", "/")
     return PurePosixPath(name).as_posix() if name else ""
 
 
@@ -161,7 +170,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _read_header(path: Path, row: int, cells: list[str]) -> list[str]:
     """Return the stripped column names, or raise for a header no row could be read under."""
-    names = [cell.strip() for cell in cells]
+    names = [column_name(cell) for cell in cells]
     here = f"{path.name}, row {row}"
     if "file_name" not in names:
         for mark, word in ((";", "semicolons"), ("\t", "tabs")):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import parse_qs
 
+import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from dashboard import audit_grid, audit_panels, audit_queue
+from dashboard.draft import decode
 from dashboard.frames import database as tables
 from dashboard.frames.audit import cells_of, queue, suspect_rows
 from dashboard.frames.controls import controls, next_control
@@ -233,7 +236,7 @@ def test_claims_are_made_anew_in_time_and_given_back(open_desk, database, run, m
         assert {name for _, name in store.claimed(catalogue_of(run))} == {run.attributes[1]}
 
 
-def test_rejects_are_traced_to_basis_images(open_desk, database, run):
+def test_rejects_are_traced_to_basis_images(open_desk, open_view, database, run):
     assert any("Nothing to trace" in m.value for m in open_desk(part="traced").markdown)
     flips = to_decide(run, FlipQuery(attribute=1), 12)
     with Store(database) as store:
@@ -243,11 +246,24 @@ def test_rejects_are_traced_to_basis_images(open_desk, database, run):
         rows = suspect_rows(
             run, run.coefficients(), read_evidence_model(run).prior, store.state(catalogue_of(run))
         )
-    text = text_of(open_desk(part="traced"))
+    app = open_desk(part="traced")
+    text = text_of(app)
     worst = rows.iloc[0]
     address = f"basis={worst['basis_index']}&relabel={worst['basis_index']}-1-{worst['other']}"
     assert address in text.replace("&amp;", "&")
     assert f"+{worst['excess']:.1f}" in text
+    k, other = int(worst["basis_index"]), {"yes": 1, "no": 0}[worst["other"]]
+    labels = np.array(run.array("basis_labels")[k])
+    queries = (parse_qs(link.proto.query_string) for link in app.get("page_link"))
+    links = [query for query in queries if "draft" in query]
+    for place, label in ((0, other), (1, -1)):  # the other label, and none
+        labels[1] = label
+        drafted = links[place]["draft"][0]
+        assert decode(drafted, "tiny", run.info["n_atoms"], len(run.attributes)) == {
+            k: tuple(labels.tolist())
+        }
+        shown = text_of(open_view("basis", run="tiny", part="to-label", draft=drafted))
+        assert "Not saved: 1" in shown
 
 
 def test_the_history_shows_what_was_taken_back(open_desk, database, run):

@@ -43,6 +43,8 @@ ALLOWED = {
     "expert_table",
     "reasons",
     "store_health",
+    "exchange",
+    "export",
 }
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))

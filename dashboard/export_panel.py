@@ -1,0 +1,131 @@
+"""What people accepted, to take away: corrected labels, the change list and the manifest."""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+import zipfile
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import components, flip_cards
+from selfml.audited import audited_flips
+from selfml.decisions import Store
+from selfml.export import dataset_folder, export, outlook
+from selfml.run import Run
+
+ENDINGS = {"CSV": "csv", "Parquet": "parquet"}
+WHY_NOT = "not-exported.txt"
+
+
+def show_export(run: Run, store: Store, catalogue: str) -> None:
+    """Counts of what an export holds, and one button that makes and saves it."""
+    flips = audited_flips(
+        run, run.table("flips"), store.state(catalogue), store.of_auditors(catalogue),
+        with_auto=True,
+    )  # fmt: skip
+    n_accepted = int((flips["decision"] == "accept").sum())
+    flips, n_verified = outlook(run, flips)
+    by_hand = flips["decision"] == "accept"
+    n_auto = int((~by_hand).sum())
+    if not n_accepted and flips.empty:
+        components.empty_state(
+            "No flip is accepted yet",
+            "Accept some under **One at a time** or **All at once**; then take the corrected "
+            "labels away here.",
+        )
+        return
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="large")
+    kind = row.segmented_control(
+        "Format", list(ENDINGS), default="CSV", required=True, key="export_format"
+    )
+    with_auto = row.toggle(
+        f"Also {n_auto:,} undecided that need no look",
+        key="export_with_auto",
+        disabled=not n_auto,
+        help="Flips above the threshold that was proven on verified images, and that nobody "
+        "decided. Rejected ones and conflicts are never exported.",
+    )
+    chosen = flips if with_auto and n_auto else flips[by_hand]
+    st.html(flip_cards.CSS + _counts(chosen, n_verified))
+    n_settled = n_accepted - int(by_hand.sum())
+    if n_settled:
+        st.caption(
+            f"{n_settled:,} accepted flips are of labels that were verified before: the verified "
+            "label stands."
+        )
+    ending = ENDINGS[kind]
+    st.caption(
+        f"corrected.{ending} has {_what(run)} with the accepted flips and the verified labels; "
+        "corrected.flips.csv each change with its evidence and who accepted it; "
+        "corrected.manifest.json the hashes of both and the counts. A label that the "
+        "shop has changed since training stays what it is. The files are made when the "
+        "button is pressed; the same decisions give the same files."
+    )
+    st.download_button(
+        "Download corrected labels",
+        lambda: archive(run, store, ending, with_auto=bool(with_auto and n_auto)),
+        file_name=f"{_plain(catalogue)}-corrected.zip",
+        mime="application/zip",
+        icon=":material/download:",
+        type="primary",
+        on_click="ignore",
+        key="download_export",
+    )
+
+
+def _what(run: Run) -> str:
+    root = dataset_folder(run)
+    if root is not None and root.is_dir():
+        return "the rows and columns of your labels file"
+    return "the images of this run (the dataset folder is not on this machine)"
+
+
+def _plain(catalogue: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", catalogue).strip("-.") or "catalogue"
+
+
+def _counts(flips: pd.DataFrame, n_verified: int) -> str:
+    added = int((flips["corrected"] == 1).sum())
+    accepted = flips[flips["decision"] == "accept"]
+    parts = [
+        f"<strong>{len(flips):,}</strong> flips",
+        f"{added:,} to add, {len(flips) - added:,} to take off",
+        f"on {flips['image_index'].nunique():,} images",
+    ]
+    by = accepted["auditors"].value_counts()
+    if len(by):
+        names = ", ".join(f"{escape(str(who))} {n:,}" for who, n in by.head(4).items())
+        more = f" and {len(by) - 4:,} more" if len(by) > 4 else ""
+        parts.append(f"accepted by {names}{more}")
+    if len(flips) > len(accepted):
+        parts.append(f"{len(flips) - len(accepted):,} undecided")
+    if n_verified:
+        parts.append(f"and {n_verified:,} labels that were verified before")
+    spans = "".join(f"<span>{part}</span>" for part in parts)
+    return f'<div class="fc-line" data-testid="export-counts">{spans}</div>'
+
+
+def archive(run: Run, store: Store, ending: str, *, with_auto: bool) -> bytes:
+    """A ZIP of the export's files; the same export gives the same bytes.
+
+    Where nothing can be exported it holds one text that says why, for a download has no page.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / f"corrected.{ending}"
+            export(run, out, store=store, with_auto=with_auto)
+            files = {p.name: p.read_bytes() for p in sorted(Path(folder).iterdir())}
+    except (ValueError, OSError) as error:
+        files = {WHY_NOT: f"Nothing was exported. {error}\n".encode()}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name)  # of 1980, whatever the clock says
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            zipped.writestr(entry, data)
+    return buffer.getvalue()
