@@ -87,7 +87,7 @@ results: install
 	@test -f $(CATALOGUE)/labels.csv || { rm -rf $(CATALOGUE); $(BIN)/selfml synth $(CATALOGUE) \
 	  --images 12000 --size-px 128 --seed 7 --clean-fraction 0.1 --extra-test 1000; }
 	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --out $(BENCH)/photos
-	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --seeds 1 --methods \
+	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --budgets 500 --methods \
 	  self_ml_no_category,self_ml_atoms_no_category,self_ml_sequential,self_ml_strict,self_ml_paper \
 	  --out $(BENCH)/photos
 	$(BIN)/selfml benchmark $(PHOTOS) --recipe photos --set head.category=true --budgets 500 \
@@ -99,7 +99,7 @@ results: install
 	  --out $(BENCH)/photos-budgets
 	$(BIN)/selfml benchmark $(CATALOGUE) --recipe photos --budgets 500 --out $(BENCH)/drawn
 	$(BIN)/selfml benchmark $(PHOTOS_LARGE) --recipe photos --set train.cache_gib=6 --budgets 500 \
-	  --seeds 1 --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/photos-large
+	  --methods baseline_0,baseline_1,knn,self_ml,oracle --out $(BENCH)/photos-large
 	awk 'FNR == 1 && NR > 1 {print ""} {print}' $(BENCH)/photos/RESULTS.md \
 	  $(BENCH)/photos-category/RESULTS.md $(BENCH)/photos-budgets/RESULTS.md \
 	  $(BENCH)/drawn/RESULTS.md $(BENCH)/photos-large/RESULTS.md > selfml/benchmark/RESULTS.md
