@@ -11,40 +11,39 @@ from pathlib import Path
 import pytest
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
-ALLOWED = (
-    {
-        "run",
-        "run_format",
-        "coverage",
-        "flips",
-        "receipts",
-        "simplex",
-        "hull",
-        "calibration",
-        "corrections",
-    }
-    | {
-        "metrics",
-        "run_format",
-        "coverage",
-        "attribute_metrics",
-        "counterfactual",
-        "effects",
-        "intervals",
-        "trust",
-        "suggestions",
-        "faithfulness",
-        "decisions",
-        "agreement",
-        "tracing",
-        "data",
-        "oracle",
-        "derived",
-        "expert_table",
-        "reasons",
-    }
-    | {"audited", "exchange", "export"}
-)
+ALLOWED = {
+    "run",
+    "run_format",
+    "coverage",
+    "flips",
+    "receipts",
+    "simplex",
+    "hull",
+    "calibration",
+    "corrections",
+} | {
+    "metrics",
+    "run_format",
+    "coverage",
+    "attribute_metrics",
+    "counterfactual",
+    "effects",
+    "intervals",
+    "trust",
+    "suggestions",
+    "faithfulness",
+    "decisions",
+    "agreement",
+    "tracing",
+    "data",
+    "oracle",
+    "derived",
+    "expert_table",
+    "reasons",
+    "audited",
+    "exchange",
+    "export",
+}
 FORBIDDEN = ("tensorflow", "keras", "jax", "torch", "umap", "openTSNE")
 FILES = sorted(DASHBOARD.rglob("*.py"))
 PURE = sorted([*(DASHBOARD / "frames").glob("*.py"), *(DASHBOARD / "figures").glob("*.py")])
