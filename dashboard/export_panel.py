@@ -28,9 +28,9 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
         run, run.table("flips"), store.state(catalogue), store.of_auditors(catalogue),
         with_auto=True,
     )  # fmt: skip
-    n_accepted = int((flips["decision"] == "accept").sum())
+    n_accepted = int((flips["decision"] != "auto").sum())
     flips, n_verified = outlook(run, flips)
-    by_hand = flips["decision"] == "accept"
+    by_hand = flips["decision"] != "auto"
     n_auto = int((~by_hand).sum())
     if not n_accepted and flips.empty:
         components.empty_state(
@@ -39,7 +39,7 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
             "labels away here.",
         )
         return
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="large")
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     kind = row.segmented_control(
         "Format", list(ENDINGS), default="CSV", required=True, key="export_format"
     )
@@ -59,12 +59,14 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
             "label stands."
         )
     ending = ENDINGS[kind]
+    st.markdown(
+        f"- **corrected.{ending}**: {_what(run)}, with these flips and the verified labels\n"
+        "- **corrected.flips.csv**: each flip, before and after, its evidence, who accepted it\n"
+        "- **corrected.manifest.json**: hashes, counts, and what the files were made from"
+    )
     st.caption(
-        f"corrected.{ending} has {_what(run)} with the accepted flips and the verified labels; "
-        "corrected.flips.csv each change with its evidence and who accepted it; "
-        "corrected.manifest.json the hashes of both and the counts. A label that the "
-        "shop has changed since training stays what it is. The files are made when the "
-        "button is pressed; the same decisions give the same files."
+        "Made when the button is pressed; the same decisions give the same files. A label that the "
+        "shop has changed since training stays as the shop has it."
     )
     st.download_button(
         "Download corrected labels",
@@ -91,7 +93,7 @@ def _plain(catalogue: str) -> str:
 
 def _counts(flips: pd.DataFrame, n_verified: int) -> str:
     added = int((flips["corrected"] == 1).sum())
-    accepted = flips[flips["decision"] == "accept"]
+    accepted = flips[flips["decision"] != "auto"]
     parts = [
         f"<strong>{len(flips):,}</strong> flips",
         f"{added:,} to add, {len(flips) - added:,} to take off",
@@ -99,9 +101,11 @@ def _counts(flips: pd.DataFrame, n_verified: int) -> str:
     ]
     by = accepted["auditors"].value_counts()
     if len(by):
-        names = ", ".join(f"{escape(str(who))} {n:,}" for who, n in by.head(4).items())
-        more = f" and {len(by) - 4:,} more" if len(by) > 4 else ""
-        parts.append(f"accepted by {names}{more}")
+        names = ", ".join(
+            f"{n:,} by {escape(str(who).replace(', ', ' and '))}" for who, n in by.head(4).items()
+        )
+        more = f", {by[4:].sum():,} by others" if len(by) > 4 else ""
+        parts.append(f"accepted: {names}{more}")
     if len(flips) > len(accepted):
         parts.append(f"{len(flips) - len(accepted):,} undecided")
     if n_verified:

@@ -67,4 +67,6 @@ def restore(text: str) -> str:
 
 def _runs(text: str) -> bool:
     """Whether a spreadsheet may take it for a formula, also one that drops blanks before it."""
+    if text[:1].isalnum():  # nearly all
+        return False
     return text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from selfml.corrections import restore
-from selfml.data.dataset import read_dataset
+from selfml.data.dataset import DatasetError, read_dataset
 from selfml.exchange.check import compare
 from selfml.export import export
 from tests.command import Command, command_line, one_line
@@ -47,6 +47,33 @@ def test_no_cell_is_a_formula_and_names_come_back(shop, exported, tmp_path):
     shutil.copy(shop.root / "clean.csv", tmp_path / "clean.csv")
     assert read_dataset(tmp_path).attributes == HOSTILE
     assert set(HOSTILE) < set(pq.read_schema(exported["parquet"]).names)
+
+
+@pytest.fixture
+def guarded(tmp_path) -> Path:
+    """A dataset as a spreadsheet gives it back: every name with its guard."""
+    (tmp_path / "-x.jpg").write_bytes(b"photo")
+    rows = [["file_name", "category", "'=1+1"], ["'-x.jpg", "'@home", "1"]]
+    write_csv(tmp_path / "labels.csv", rows)
+    write_csv(tmp_path / "clean.csv", [["file_name", "=1+1"], ["-x.jpg", "1"]])
+    return tmp_path
+
+
+def test_guards_are_no_part_of_names_of_photos_and_categories(guarded):
+    dataset = read_dataset(guarded)
+    assert dataset.warnings == ()
+    assert dataset.file_names.tolist() == ["-x.jpg"]
+    assert dataset.categories.tolist() == ["@home"]
+    assert dataset.attributes == ("=1+1",)
+    assert dataset.labels_verified.tolist() == [[1]]
+    assert dataset.open_image_bytes(0) == b"photo"
+
+
+def test_a_name_with_and_without_its_guard_is_the_same_twice(guarded):
+    rows = read_csv(guarded / "labels.csv")
+    write_csv(guarded / "labels.csv", [[*rows[0], "=1+1"], [*rows[1], "0"]])
+    with pytest.raises(DatasetError, match="'=1\\+1' appears twice"):
+        read_dataset(guarded)
 
 
 def _is_number(text: str) -> bool:

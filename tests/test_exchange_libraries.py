@@ -21,6 +21,7 @@ from tests.exchange_cases import HOSTILE, hostile_shop, picture
 from tests.tiny_dataset import BROKEN, Shop
 
 pytestmark = pytest.mark.slow
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the library is imported: nothing is asked
 
 
 @pytest.fixture(scope="module")

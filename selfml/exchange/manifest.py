@@ -84,7 +84,7 @@ def store_address(store: Store) -> str:
 
 
 def _decided(flips: pd.DataFrame) -> dict[str, Any]:
-    accepted = flips[flips["decision"] == "accept"]["auditors"]
+    accepted = flips[flips["decision"] != "auto"]["auditors"]
     by = accepted.value_counts(sort=False).sort_index()
     return {
         "accepted": len(accepted),

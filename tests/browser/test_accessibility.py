@@ -54,6 +54,7 @@ VIEWS = (
     "audit?part=conflicts",
     "audit?part=traced",
     "audit?part=history",
+    "audit?part=export",
 )
 # What differs between light and dark; all other rules are about the same document.
 COLOUR_RULES = ("color-contrast", "link-in-text-block")

@@ -53,8 +53,7 @@ def test_what_is_counted_is_what_is_downloaded(open_view, store, run, monkeypatc
     app = open_view("audit", run="tiny", part="export")
     assert "<strong>3</strong> flips" in text_of(app)
     assert "accepted flips are of labels that were verified" not in text_of(app)
-    assert "&lt;b&gt;ann&lt;/b&gt; 2" in text_of(app)
-    assert "&lt;b&gt;ann&lt;/b&gt;, bob 1" in text_of(app)
+    assert "2 by &lt;b&gt;ann&lt;/b&gt;, 1 by &lt;b&gt;ann&lt;/b&gt; and bob" in text_of(app)
     name, data = made["download_export"]
     assert name == f"{catalogue_of(run)}-corrected.zip"
     files = unzipped(data())
