@@ -7,7 +7,7 @@ import re
 import tempfile
 import zipfile
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pandas as pd
 import streamlit as st
@@ -71,7 +71,7 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
     st.download_button(
         "Download corrected labels",
         lambda: archive(run, store, ending, with_auto=bool(with_auto and n_auto)),
-        file_name=f"{_plain(catalogue)}-corrected.zip",
+        file_name=f"{_plain(PurePath(catalogue).name)}-corrected.zip",
         mime="application/zip",
         icon=":material/download:",
         type="primary",

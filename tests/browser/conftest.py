@@ -94,6 +94,15 @@ def app_url(browser_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
+def provider() -> Iterator[str]:
+    """The address of an OpenID provider."""
+    from tests.browser.provider import running_provider
+
+    with running_provider() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[sync_api.Browser]:
     """Debian's Chromium, or the one that Playwright installed."""
     with sync_api.sync_playwright() as playwright:

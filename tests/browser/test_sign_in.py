@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,45 +12,13 @@ import pytest
 
 from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
-from tests.browser.conftest import free_port, running_server, settled
+from tests.browser.conftest import settled
+from tests.browser.provider import sign_in, site_with_sign_in
 from tests.tiny_run import build_tiny_run
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-PEOPLE = (
-    {"sub": "ann", "email": "Ann@Shop.org", "name": "Ann A.", "email_verified": True},
-    {"sub": "vic", "email": "vic@else.org", "name": "Vic V."},
-    {"sub": "eve", "email": "eve@nowhere.org", "name": "Eve E."},
-    {"sub": "mal", "email": "root@shop.org", "name": "Mal M.", "email_verified": False},
-)
-ROLES = "admin=root@shop.org; auditor=*@shop.org; viewer=*@else.org"
 As = Callable[[str], "sync_api.Page"]
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[str]:
-    """The provider's address; it runs by itself, as a real one does."""
-    if not importlib.util.find_spec("oidc_provider_mock") or not importlib.util.find_spec(
-        "authlib"
-    ):
-        pytest.skip("no OpenID provider: pip install -e '.[dev]'")
-    port = free_port()
-    claims = [word for person in PEOPLE for word in ("--user-claims", json.dumps(person))]
-    command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([*command, *claims], **quiet)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(150):
-            try:
-                urllib.request.urlopen(f"{address}/.well-known/openid-configuration", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +38,7 @@ def log(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def site(provider: str, folder: Path, log: Path) -> Iterator[str]:
     """The dashboard, with sign-in from the environment."""
-    port = free_port()
-    secrets = f"""
-    [auth]
-    redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
-    cookie_secret = "a secret of the tests, long enough for it"
-    client_id = "selfml"
-    client_secret = "another"
-    server_metadata_url = "{provider}/.well-known/openid-configuration"
-    """
-    settings = {"SELFML_SECRETS": secrets, "SELFML_ROLES": ROLES, "DATABASE_URL": ""}
-    with running_server(folder, log, port=port, settings=settings) as (address, _):
+    with site_with_sign_in(provider, folder, log) as address:
         yield address
 
 
@@ -95,16 +49,7 @@ def signed_in(chromium: sync_api.Browser, site: str) -> Iterator[As]:
 
     def open_(person: str) -> sync_api.Page:
         contexts.append(chromium.new_context(viewport={"width": 1280, "height": 900}))
-        page = contexts[-1].new_page()
-        page.route("**/cdn.jsdelivr.net/**", lambda route: route.abort())
-        page.goto(f"{site}/audit?run=tiny")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("button", name=person, exact=True).click()
-        page.locator("[data-testid=stApp]").wait_for(timeout=30_000)
-        settled(page)
-        page.goto(f"{site}/audit?run=tiny")
-        settled(page)
-        return page
+        return sign_in(contexts[-1].new_page(), f"{site}/audit?run=tiny", person)
 
     yield open_
     for context in contexts:
