@@ -194,7 +194,8 @@ class FlipConfig:
     """The label flipping module.
 
     ``loss``: ``cross_entropy`` (our choice) or ``l1`` (paper). ``mode``: which evidence makes
-    the corrected labels, ``full`` or ``strict``. ``clean_moves_basis``: whether the verified
+    the corrected labels, ``full`` or ``strict`` (`quick` and `photos`: there the basis images shown
+    and the shop's label are the whole reason). ``clean_moves_basis``: whether the verified
     labels of C shape the coefficients (paper), or only weigh the evidence, the coefficients
     learning from what is believed of N (our choice in `quick` and `photos`: label scores of C
     from coefficients fitted to C look better than they are, and get too much weight).
@@ -227,13 +228,19 @@ class FlipConfig:
 
 @dataclass(frozen=True)
 class JointConfig:
-    """Weights of L_total."""
+    """Weights of L_total.
+
+    ``targets``: which evidence says what the classifier learns of images of N, ``full`` or
+    ``strict``; beside ``flips.mode``, which evidence decides the flips that people see.
+    """
 
     lambda_class: float = 1.0  # paper
     lambda_bs: float = 1.0  # paper
     lambda_ef: float = 10.0  # paper
+    targets: str = "full"  # our choice
 
     def __post_init__(self) -> None:
+        _one_of("joint", self, targets=("full", "strict"))
         _at_least("joint", self, lambda_class=0, lambda_bs=0, lambda_ef=0)
 
 

@@ -2,7 +2,8 @@
 
 Classification is measured on C_test alone. Flips are measured on C_test, and with suffix
 ``_noisy`` on the noisy images whose truth is known; ``_strict`` marks those that the basis
-images and the given label alone would make. All values are percentages except counts.
+images and the given label alone would make, ``_full`` those of all evidence. All values are
+percentages except counts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from selfml.explanation_metrics import (
     label_error_auprc,
     probability_given_wrong,
 )
-from selfml.flips import corrected_probabilities
+from selfml.flips import corrected_labels, corrected_probabilities
 from selfml.hull import pca_explained_variance
 from selfml.metrics import TABLE_1, table_1
 from selfml.run import Run, RunError, RunWriter
@@ -170,15 +171,17 @@ def _flips(run: Run, rows: np.ndarray, suffix: str) -> Iterator[Row]:
     if not ((truth >= 0) & (given >= 0)).any():
         return
     baseline = (run.array("probabilities_baseline_1")[rows] > 0.5).astype(np.int8)
+    probable = corrected_probabilities(run)[rows]
     sources = (
         ("self_ml", "", run.array("labels_corrected")[rows]),
+        ("self_ml", "_full", corrected_labels(given, probable - 0.5)),
         ("self_ml", "_strict", run.array("labels_strict")[rows]),
         ("baseline_1", "", np.where(given < 0, -1, baseline).astype(np.int8)),
     )
     for method, kind, corrected in sources:
         for name, value in flip_metrics(given, corrected, truth).items():
             yield method, f"{name}{kind}{suffix}", 100 * value, FLIP_METRICS[name]
-    wrong = probability_given_wrong(given, corrected_probabilities(run)[rows])
+    wrong = probability_given_wrong(given, probable)
     value = 100 * label_error_auprc(wrong, given, truth)
     yield "self_ml", f"label_error_auprc{suffix}", value, EXTRA["label_error_auprc"]
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfml.faithfulness import ALL, DELETED, EXPLANATIONS, MEASURES
+from selfml.flips import deciding_mode
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import Run
 from selfml.run_format import METHODS
@@ -56,7 +57,7 @@ def run_tables(run: Run) -> Iterator[Table]:
     metrics = run.table("metrics")
     values = metrics.set_index(["method", "metric"])["value"]
     yield _table_1(values, run)
-    yield _flips(values)
+    yield _flips(values, deciding_mode(run))
     yield _trust(values, run)
     yield _learned(values, metrics)
     yield _attributes(run)
@@ -86,20 +87,21 @@ def _table_1(values: pd.Series, run: Run) -> Table:
     return table
 
 
-def _flips(values: pd.Series) -> Table:
+def _flips(values: pd.Series, mode: str) -> Table:
     table = Table(
         title="Labels and flips (%)",
-        caption="strict: the basis images and the given label alone, in a known category; "
-        "noisy: images of N whose truth is known",
+        caption="strict: the basis images and the given label alone, in a known category; full: "
+        "all evidence; SELF-ML: that which decides; noisy: images of N whose truth is known",
     )
     table.add_column("measure")
+    other = "strict" if mode == "full" else "full"
     columns = (
         ("Baseline 1 at .5", "baseline_1", ""),
-        ("SELF-ML", "self_ml", ""),
-        ("strict", "self_ml", "_strict"),
+        (f"SELF-ML ({mode})", "self_ml", ""),
+        (other, "self_ml", f"_{other}"),
         ("Baseline 1, noisy", "baseline_1", "_noisy"),
-        ("SELF-ML, noisy", "self_ml", "_noisy"),
-        ("strict, noisy", "self_ml", "_strict_noisy"),
+        (f"SELF-ML ({mode}), noisy", "self_ml", "_noisy"),
+        (f"{other}, noisy", "self_ml", f"_{other}_noisy"),
     )
     for title, _, _ in columns:
         table.add_column(title, justify="right")

@@ -21,7 +21,7 @@ PAPER = (
 NO_CATEGORY = ("basis.category_weight=0", "flips.category_bias=false")
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "self_ml": ("SELF-ML", ()),
-    "self_ml_strict": ("SELF-ML on strict flips", ("flips.mode=strict",)),
+    "self_ml_strict": ("SELF-ML on strict flips", ("joint.targets=strict",)),
     "self_ml_sequential": ("SELF-ML, sequential", ("joint.lambda_bs=0", "joint.lambda_ef=0")),
     "self_ml_no_category": ("SELF-ML, features without categories", NO_CATEGORY),
     "self_ml_paper": ("SELF-ML, paper's basis and L1", PAPER),

@@ -156,7 +156,7 @@ class SelfML(keras.Model):
 
     def targets(self, inputs, outputs):
         """Labels the classifier learns from, (B, L) in 0..1."""
-        strict = self.settings.flips.mode == "strict"
+        strict = self.settings.joint.targets == "strict"
         f = ops.sigmoid(outputs["strict_logit" if strict else "logit"])
         verified = ops.cast(inputs["verified"], "float32")
         of_clean = ops.cast(inputs["is_clean"], "float32")[:, None]

@@ -124,6 +124,7 @@ def test_log_odds_are_those_of_the_explainer(by_category):
         splits=SimpleNamespace(clean_train=problem.clean_rows),
         verified=problem.verified,
         given=problem.given,
+        decided=np.full_like(problem.given, -1),
         dataset=SimpleNamespace(categories=categories),
         n_attributes=truth.shape[1],
         n_images=len(truth),

@@ -92,7 +92,7 @@ def test_strict_evidence_is_told_what_full_evidence_says_of_noisy_images(n_categ
 
 @pytest.mark.parametrize("mode", ["full", "strict"])
 def test_total_loss_and_targets(mode):
-    config = configured(f"flips.mode={mode}", "joint.lambda_class=2", "joint.lambda_ef=3")
+    config = configured(f"joint.targets={mode}", "joint.lambda_class=2", "joint.lambda_ef=3")
     inputs = joint_inputs()
     model = SelfML(AttributeClassifier(L, config), explainer_of(config))
     model(inputs)
