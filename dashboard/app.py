@@ -11,8 +11,9 @@ import gc
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from dashboard import components, load, media, state
+from dashboard import components, load, media, preload, state
 from dashboard.load import RunSummary
 from selfml.run import RunError
 
@@ -73,7 +74,7 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
-    app = st.App(__file__, routes=media.routes())
+    app = st.App(__file__, routes=media.routes(), middleware=[Middleware(preload.Preload)])
     # Streamlit collects garbage after every rerun. What was imported is none: leaving it out makes
     # that take a tenth of a second less, during which no session could go on.
     gc.collect()
