@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from dashboard import access, access_panels, components, health, load, media, state
+from dashboard import access, access_panels, components, health, load, media, preload, state
 from dashboard.events import event
 from dashboard.load import RunSummary
 from dashboard.settings import secrets_of_environment, settings
@@ -91,7 +91,7 @@ else:
         __file__,
         secrets=secrets_of_environment() or None,
         routes=[*media.routes(), health.route()],
-        middleware=[Middleware(media.NoTraversal)],
+        middleware=[Middleware(media.NoTraversal), Middleware(preload.Preload)],
         on_script_error=_failed,
     )
     # Streamlit collects garbage after every rerun. What was imported is none: leaving it out makes

@@ -228,6 +228,19 @@ def unreadable(error: RunError) -> None:
     st.caption("Other runs are not affected: choose one under **Run** in the side bar.")
 
 
+@st.fragment
+def drawer(label: str, draw: Callable[[], None], *, key: str, expanded: bool = False) -> None:
+    """A part that ``draw`` draws when a reader opens it: what nobody sees costs nothing.
+
+    A closed ``st.expander`` is drawn all the same, and with a table in it the browser loads and
+    runs two megabytes of scripts before the first chart.
+    """
+    box = st.expander(label, expanded, key=key, on_change="rerun")
+    if box.open:
+        with box:
+            draw()
+
+
 def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
     """Text that a spreadsheet would run as a formula gets a leading apostrophe."""
     text = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]

@@ -42,7 +42,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         ),
         1: ("dashboard.frames.*", "dashboard.figures.*"),
         2: (
-            *("dashboard.load", "dashboard.media", "dashboard.components"),
+            *("dashboard.load", "dashboard.media", "dashboard.preload", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
             "dashboard.flip_filters",
             *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),

@@ -222,7 +222,8 @@ def _measures(metrics: pd.DataFrame) -> None:
     rest = frames.other_measures(metrics)
     if rest.empty:
         return
-    with st.expander("All other measures of this run"):
+
+    def table() -> None:
         rest["method"] = [theme.METHOD_NAME.get(m, m) for m in rest["method"]]
         config = {
             "group": st.column_config.TextColumn("About"),
@@ -234,20 +235,33 @@ def _measures(metrics: pd.DataFrame) -> None:
         st.dataframe(rest, hide_index=True, column_config=config, key="measures")
         components.download_csv(rest, "measures")
 
+    components.drawer("All other measures of this run", table, key="open_measures")
+
 
 def _all_runs() -> None:
     runs = load.runs()
     if len(runs) < 2:
         return
-    with st.expander(f"All runs ({len(runs)})"):
+
+    def table() -> None:
         rows = [
             (r.name, r.status, _when(r.created), r.n_images, r.problem.partition(": ")[2])
             for r in runs
         ]
         names = ["Run", "Status", "Started", "Images", "Problem"]
-        table = pd.DataFrame(rows, columns=names)
-        st.dataframe(table, hide_index=True, key="runs")
-        components.download_csv(table, "runs")
+        frame = pd.DataFrame(rows, columns=names)
+        st.dataframe(frame, hide_index=True, key="runs")
+        components.download_csv(frame, "runs")
+
+    components.drawer(f"All runs ({len(runs)})", table, key="open_runs")
+
+
+def _training(run: Run, failed: bool) -> None:
+    def curves() -> None:
+        figure = figures.losses(frames.losses(run.history()))
+        components.show_figure(figure, "losses", alt="Losses over the steps")
+
+    components.drawer("How training went", curves, key="open_training", expanded=failed)
 
 
 def show() -> None:
@@ -276,9 +290,7 @@ def show() -> None:
         metrics = load.table(run, "metrics")
         _table_1(metrics)
         _measures(metrics)
-    with st.expander("How training went", expanded=status == "failed"):
-        curves = frames.losses(run.history())
-        components.show_figure(figures.losses(curves), "losses", alt="Losses over the steps")
+    _training(run, status == "failed")
     _all_runs()
 
 

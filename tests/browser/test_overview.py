@@ -20,6 +20,34 @@ def test_charts_and_table_are_drawn(open_view):
     assert page.locator(".sm-table:not([data-testid=trust]) tbody tr").count() == 3
 
 
+def test_the_script_for_charts_is_fetched_once_and_first(open_view):
+    """The name in the header is that which Streamlit asks for, and the same request serves it."""
+    page = open_view("overview")
+    page.locator(".js-plotly-plot .barlayer path").first.wait_for(timeout=30_000)
+    start = page.evaluate(
+        "name => performance.getEntriesByType('resource')"
+        ".filter(e => e.name.includes(name)).map(e => e.startTime)",
+        "PlotlyChart.",
+    )
+    asked = page.evaluate(
+        "() => performance.getEntriesByType('resource')"
+        ".find(e => e.name.endsWith('_stcore/health')).startTime"
+    )
+    assert len(start) == 1
+    assert start[0] < asked  # before the page speaks to the server
+
+
+def test_what_is_closed_opens(open_view):
+    page = open_view("overview")
+    n_charts = page.locator(".js-plotly-plot").count()
+    page.get_by_text("How training went").click()
+    page.wait_for_function(
+        "n => document.querySelectorAll('.js-plotly-plot').length === n + 1", arg=n_charts
+    )
+    page.get_by_text("All other measures of this run").click()
+    page.get_by_test_id("stDataFrame").wait_for(timeout=15_000)
+
+
 def test_the_run_stays_chosen_from_view_to_view(open_view):
     page = open_view("overview")
     for name in ("Map", "Flips", "Overview"):

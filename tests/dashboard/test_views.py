@@ -88,6 +88,24 @@ def test_overview_shows_table_1_and_counts(runs, monkeypatch):
     assert f"Flips: {len(Run(runs / 'complete').table('flips')):,}" in text
 
 
+def test_what_is_closed_on_the_overview_is_not_drawn(runs, monkeypatch):
+    app = _open("overview", monkeypatch, runs, run="complete")
+    assert len(app.get("plotly_chart")) == 4
+    assert not app.dataframe
+    app.session_state["open_training"] = True
+    app.run()
+    assert len(app.get("plotly_chart")) == 5
+    app.session_state["open_runs"] = app.session_state["open_measures"] = True
+    app.run()
+    assert "complete" in app.dataframe[1].value["Run"].tolist()
+    assert len(app.dataframe[0].value) > 5
+
+
+def test_how_training_went_is_open_where_it_failed(runs, monkeypatch):
+    app = _open("overview", monkeypatch, runs, run="failed")
+    assert len(app.get("plotly_chart")) == 1
+
+
 def test_overview_of_a_run_in_training_shows_where_it_is(runs, monkeypatch):
     text = _text(_open("overview", monkeypatch, runs, run="running"))
     assert "Flips so far: 960" in text
