@@ -9,7 +9,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-
 CONNECT_S = "5"  # our choice: libpq alone waits for a host that does not answer for minutes
 
 

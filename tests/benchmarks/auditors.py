@@ -261,6 +261,5 @@ def _overlaps(acts: Iterable[Act]) -> int:
     """Cells that somebody had been offered before another was done with them."""
     rows = sorted((a.image_id, a.attribute, a.offered_s, a.done_s, a.auditor) for a in acts)
     return sum(
-        one[:2] == two[:2] and one[4] != two[4] and two[2] < one[3]
-        for one, two in pairwise(rows)
+        one[:2] == two[:2] and one[4] != two[4] and two[2] < one[3] for one, two in pairwise(rows)
     )

@@ -44,7 +44,8 @@ def browser_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -64,12 +65,17 @@ def _wait_until_up(url: str, server: subprocess.Popen, limit_s: float = 60) -> N
 
 
 @contextmanager
-def running_server(runs: Path, log: Path) -> Iterator[tuple[str, int]]:
-    """``streamlit run dashboard/app.py``, as a user starts it; its address and process id."""
-    port = _free_port()
+def running_server(
+    runs: Path, log: Path, port: int = 0, **settings: str
+) -> Iterator[tuple[str, int]]:
+    """``streamlit run dashboard/app.py``, as a user starts it; its address and process id.
+
+    ``settings`` are further ones of its environment.
+    """
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     options = ["--server.port", str(port), "--server.headless", "true"]
-    environment = {**os.environ, "SELFML_RUNS": str(runs)}
+    environment = {**os.environ, "SELFML_RUNS": str(runs), **settings}
     with open(log, "wb") as sink:
         server = subprocess.Popen(
             command + options, cwd=REPOSITORY, env=environment, stdout=sink, stderr=sink
