@@ -37,7 +37,8 @@ def choose(run: Run) -> None:
     chosen = [names.get(now.attribute, ""), category, ORDERED.get(now.direction, "")]
     if now.min_confidence:
         chosen.append(f"confidence at least {now.min_confidence:g}")
-    row.caption(" · ".join(text for text in chosen if text) or "All flips of the run")
+    words = " · ".join(components.plain(text) for text in chosen if text)
+    row.caption(words or "All flips of the run")
 
 
 run = components.run_or_stop("flips", "images", "attributes")
@@ -59,7 +60,8 @@ try:
     else:
         audit_panels.show_history(desk)
     st.caption(
-        f"Decisions are kept as those of “{desk.auditor}” on {desk.shop}. There is no "
+        f"Decisions are kept as those of “{components.plain(desk.auditor)}” on "
+        f"{components.plain(desk.shop)}. There is no "
         "sign-in: whoever reaches this page decides in that name (SELFML_AUDITOR)."
     )
 except RunError:
