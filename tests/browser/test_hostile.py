@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,6 @@ sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS_PX = (1280, 390)
 FITS = "e => e.scrollWidth <= e.clientWidth"
-DECIDE = "audit?attribute={j}"
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +97,8 @@ def test_no_view_runs_fetches_or_links_to_what_a_name_says(watcher, site):
     key = f"{flips['image_index'][0]}-{flips['attribute_index'][0]}"
     views = [v.replace("FALLING", key) for v in VIEWS if "run=" not in v and "other=" not in v]
     views += [f"attributes?attribute={j}" for j in range(len(hostile.ATTRIBUTES))]
-    views += [f"flips?attribute={j}" for j in range(len(hostile.ATTRIBUTES))]
-    views += [f"flips?image={i}" for i in range(9)]
+    views += [f"flips?attribute={j}" for j in (2, 5, 6)]
+    views += [f"flips?image={i}" for i in (0, 5)]  # a bomb, and a link out of the folder
     views += ["map?image=0", "attributes?part=category&attribute=2", "audit?category=%3D1%2B1"]
     found = [problem for view in views for problem in watcher.look_at(view)]
     assert not found, "\n".join(found)
@@ -109,7 +107,7 @@ def test_no_view_runs_fetches_or_links_to_what_a_name_says(watcher, site):
 def test_acts_on_hostile_names_say_them_as_text(watcher, site):
     """The filter, a decision, what was taken back, a conflict: each names the attribute."""
     found = []
-    for j in range(len(hostile.ATTRIBUTES)):
+    for j in (1, 2, 4, 5, 6):
         flip = flips_page(site[1], FlipQuery(attribute=j), 1, 1).iloc[0]
         contrary = f"audit?flip={flip['image_index']}-{j}"
         for view in (f"audit?attribute={j}", contrary):
@@ -118,4 +116,7 @@ def test_acts_on_hostile_names_say_them_as_text(watcher, site):
                 watcher.page.get_by_role("button", name=button, exact=False).first.click()
                 settled(watcher.page)
                 found += watcher.problems(f"{view}, {button}")
+                if button == "Undo":
+                    note = watcher.page.get_by_text("Taken back").inner_text()
+                    assert hostile.ATTRIBUTES[j] in note.replace("\u2060", "")
     assert not found, "\n".join(found)

@@ -34,6 +34,7 @@ ALLOWED = {
     "faithfulness",
     "decisions",
     "agreement",
+    "audited",
     "tracing",
     "data",
     "oracle",
