@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 
+WAIT_S = 30  # for others who write to the same file
 CONNECT_S = "5"  # our choice: libpq alone waits for a host that does not answer for minutes
 
 
@@ -117,6 +120,19 @@ def database_url(text: str) -> sa.URL:
     return url
 
 
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Write-ahead log; where several switch a new file to it at once SQLite does not wait."""
+    end_s = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end_s:
+                raise
+        time.sleep(0.02)
+
+
 def open_engine(url: sa.URL) -> sa.Engine:
     """An engine whose acknowledged writes survive the process being killed."""
     if url.get_backend_name() != "sqlite":
@@ -125,12 +141,13 @@ def open_engine(url: sa.URL) -> sa.Engine:
         return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
     if url.database and url.database != ":memory:":
         Path(url.database).resolve().parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    engine = sa.create_engine(url, connect_args={"timeout": WAIT_S})
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection, _record):
         connection.isolation_level = None  # transactions are begun below, DDL included
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _log_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @sa.event.listens_for(engine, "begin")
