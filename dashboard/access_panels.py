@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import access
-from dashboard.components import empty_state
+from dashboard.components import empty_state, plain
 from dashboard.events import event
 
 NOTED = "access_noted"
@@ -79,12 +79,12 @@ def show_person() -> None:
     if person is None:
         return
     if person.email:
-        st.caption(f"{_plain(person.name)} · {person.role}", help=f"`{person.email}`")
+        st.caption(f"{plain(person.name)} · {person.role}", help=f"`{person.email}`")
         _sign_out()
     elif access.is_open_to_others():
-        st.caption(f"Nobody signs in here; you are “{_plain(person.name)}”.")
+        st.caption(f"Nobody signs in here; you are “{plain(person.name)}”.")
     else:
-        st.caption(f"No sign-in: one local user, “{_plain(person.name)}”.")
+        st.caption(f"No sign-in: one local user, “{plain(person.name)}”.")
 
 
 def warn_if_open() -> None:
@@ -107,11 +107,11 @@ def say_in_whose_name(auditor: str, catalogue: str) -> None:
         return
     if person.email:
         may = "" if person.may("auditor") else f" Your role is {person.role}: you may look only."
-        st.caption(f"Decisions are kept as those of `{person.email}` on {_plain(catalogue)}.{may}")
+        st.caption(f"Decisions are kept as those of `{person.email}` on {plain(catalogue)}.{may}")
         return
     row = st.container(horizontal=True, vertical_alignment="center")
     row.caption(
-        f"Decisions are kept as those of “{_plain(auditor)}” on {_plain(catalogue)}. There is no "
+        f"Decisions are kept as those of “{plain(auditor)}” on {plain(catalogue)}. There is no "
         "sign-in: where several people decide, each gives a name of their own."
     )
     with row.popover("Decide in another name", icon=":material/badge:"):
@@ -124,8 +124,3 @@ def say_in_whose_name(auditor: str, catalogue: str) -> None:
 
 def _rename() -> None:
     access.call_oneself(st.session_state.get("auditor_field", ""))
-
-
-def _plain(text: str) -> str:
-    """Text in which Markdown finds nothing to do."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~:$" else c for c in str(text))

@@ -35,7 +35,8 @@ CSS = """
 .au-ask{font-size:1.45rem;line-height:1.3;font-weight:650;margin:0 0 6px;overflow-wrap:anywhere}
 .au-line{font-size:.95rem;line-height:1.5;margin:0 0 10px;max-width:68ch;overflow-wrap:anywhere}
 .au-facts{display:flex;gap:4px 18px;flex-wrap:wrap;font-size:.88rem;opacity:.85;
- font-variant-numeric:tabular-nums}
+ font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.au-facts span{min-width:0;unicode-bidi:isolate}
 @media (max-width:640px){.au-photo img{height:44vh}.au-ask{font-size:1.2rem}}
 </style>
 """
@@ -75,8 +76,8 @@ def _decide(desk: Desk, key: str, cell: Cell, decision: str, act: str) -> None:
         st.session_state.setdefault("audit_times", []).append(time.time())
     if written.n_conflicts and not desk.is_control(key):
         st.session_state["audit_note"] = (
-            f"Somebody else decided otherwise on “{cell.attribute}” of {cell.image_id}: it is "
-            "now among the conflicts."
+            f"Somebody else decided otherwise on “{components.plain(cell.attribute)}” of "
+            f"{components.plain(cell.image_id)}: it is now among the conflicts."
         )
     ahead: Ahead | None = st.session_state.get("audit_ahead")
     following = ""
@@ -101,7 +102,8 @@ def _undo(desk: Desk, key: str) -> None:
     if times:
         times.pop()
     forget()
-    what = f"{undone.n_cells:,} decisions" if undone.n_cells > 1 else f"“{undone.attribute}”"
+    one = f"“{components.plain(undone.attribute)}”"
+    what = f"{undone.n_cells:,} decisions" if undone.n_cells > 1 else one
     st.session_state["audit_note"] = f"Taken back: {what} ({frames.SAID[undone.decision]})."
     cell = pd.DataFrame({"image_id": [undone.image_id], "attribute": [undone.attribute]})
     found = frames.keys_of(desk.run, cell)

@@ -133,7 +133,9 @@ def _conflict(desk: Desk, row: object) -> None:
             )
         change = "Add" if row.proposed == 1 else "Take off"
         st.html(
-            f"<b>{change} “{escape(row.attribute)}”?</b><br>{escape(row.says)}", width="stretch"
+            f'<div style="overflow-wrap:anywhere"><b>{change} “{escape(row.attribute)}”?</b><br>'
+            f"{escape(row.says)}</div>",
+            width="stretch",
         )
         choices = (("accept", "Accept"), ("reject", "Reject"))
         for decision, words in choices if desk.may_decide else ():
@@ -208,6 +210,9 @@ def show_history(desk: Desk) -> None:
         components.empty_state("No decision yet", "Begin with **One at a time**.")
         return
     shown = frames.history_frame(history)
-    st.caption(f"{len(shown):,} decisions on {desk.shop}; the latest {HISTORY} are shown.")
+    st.caption(
+        f"{len(shown):,} decisions on {components.plain(desk.shop)}; "
+        f"the latest {HISTORY} are shown."
+    )
     st.dataframe(shown.head(HISTORY), hide_index=True, width="stretch")
     components.download_csv(shown, "decisions")

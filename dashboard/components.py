@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
@@ -239,6 +240,22 @@ def drawer(label: str, draw: Callable[[], None], *, key: str, expanded: bool = F
     if box.open:
         with box:
             draw()
+
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_ADDRESS = re.compile(r"(?<=[:@])(?=\S)|(?<=www)(?=\.)", re.IGNORECASE)
+
+
+def plain(text: object) -> str:
+    """Text in which Markdown finds nothing to do: no image to fetch, no link, no icon.
+
+    Addresses and icons are found in the finished text, escaped or not: an invisible joiner
+    (U+2060) after the colon keeps them apart. What turns the writing round (U+202E and its kind)
+    ends with the text.
+    """
+    shown = _PUNCTUATION.sub(r"\\\1", _ADDRESS.sub("\u2060", str(text)))
+    return f"\u2068{shown}\u2069" if _TURNS.search(shown) else shown
 
 
 def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:

@@ -34,6 +34,7 @@ CSS = (
 .fc-note{{font-size:.75rem;opacity:.8}}
 .fc-line{{display:flex;gap:6px 20px;flex-wrap:wrap;font-size:.95rem;align-items:baseline;
  font-variant-numeric:tabular-nums}}
+.fc-line span{{min-width:0;overflow-wrap:anywhere;unicode-bidi:isolate}}
 .fc-line strong{{font-size:1.25rem}}
 </style>
 """

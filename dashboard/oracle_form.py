@@ -118,7 +118,7 @@ def _labels(run: Run, basis_index: int, rows: Rows) -> None:
             st.session_state[key] = label
         was = "" if label == present[j] else f" · :orange[was {LABEL_WORDS[present[j]]}]"
         columns[j // height].segmented_control(
-            oracle_panels.plain(name) + was, list(CHOICES), format_func=CHOICES.get,
+            components.plain(name) + was, list(CHOICES), format_func=CHOICES.get,
             required=True, key=key, on_change=_changed, args=(run, basis_index),
         )  # fmt: skip
 

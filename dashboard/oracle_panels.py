@@ -92,7 +92,7 @@ def _origin(run: Run) -> None:
     names = {str(path.resolve()): name for name, path in run_folders().items()}
     before = names.get(str(parent.get("path")))
     st.success(
-        f"This run is **{plain(before or parent.get('name', ''))}** with "
+        f"This run is **{components.plain(before or parent.get('name', ''))}** with "
         f"{oracle_html.count(what['n_basis_images'], 'basis image')} labelled: "
         f"{what['n_labels']:,} of {'its' if what['n_basis_images'] == 1 else 'their'} labels "
         "changed, and "
@@ -106,11 +106,6 @@ def _origin(run: Run) -> None:
             "Open the run before", icon=":material/undo:", key="oracle_parent",
             on_click=state.update, kwargs={"run": before, "draft": "", "basis": None},
         )  # fmt: skip
-
-
-def plain(text: str) -> str:
-    """Text in which Markdown finds nothing to do."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~:$" else c for c in str(text))
 
 
 def _review(run: Run, rows: Rows) -> None:

@@ -22,8 +22,9 @@ SIGN = {1: "✓", 0: "✕", -1: "?"}
 
 CSS = f"""
 <style>
-.rc-chip{{display:inline-block;padding:1px 8px;border-radius:10px;font-size:.78rem;
- font-weight:600;border:1.5px solid var(--c);white-space:nowrap}}
+.rc-chip{{display:inline-block;max-width:100%;overflow-wrap:anywhere;unicode-bidi:isolate;
+ padding:1px 8px;border-radius:10px;font-size:.78rem;
+ font-weight:600;border:1.5px solid var(--c)}}
 .rc-chip i{{font-style:normal;color:var(--c);margin-right:4px;font-weight:800}}
 .rc-chips{{display:flex;flex-wrap:wrap;gap:6px;align-items:center}}
 .rc-head{{display:flex;gap:24px;flex-wrap:wrap;align-items:flex-start}}

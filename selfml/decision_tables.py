@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import sqlalchemy as sa
 
 # A host that is gone without a word would hold a page for minutes (our choice of times).
 GIVE_UP = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
+WAIT_S = 30  # for others who write to the same file
 
 
 class StoreError(OSError):
@@ -118,6 +121,19 @@ def database_url(text: str) -> sa.URL:
     return url
 
 
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Write-ahead log; where several switch a new file to it at once SQLite does not wait."""
+    end_s = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end_s:
+                raise
+        time.sleep(0.02)
+
+
 def open_engine(url: sa.URL) -> sa.Engine:
     """An engine whose acknowledged writes survive the process being killed."""
     if url.get_backend_name() != "sqlite":
@@ -126,12 +142,13 @@ def open_engine(url: sa.URL) -> sa.Engine:
         )
     if url.database and url.database != ":memory:":
         Path(url.database).resolve().parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    engine = sa.create_engine(url, connect_args={"timeout": WAIT_S})
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection, _record):
         connection.isolation_level = None  # transactions are begun below, DDL included
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _log_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @sa.event.listens_for(engine, "begin")

@@ -45,7 +45,8 @@ def choose(run: Run) -> None:
     chosen = [names.get(now.attribute, ""), category, ORDERED.get(now.direction, "")]
     if now.min_confidence:
         chosen.append(f"confidence at least {now.min_confidence:g}")
-    row.caption(" · ".join(text for text in chosen if text) or "All flips of the run")
+    words = " · ".join(components.plain(text) for text in chosen if text)
+    row.caption(words or "All flips of the run")
 
 
 run = components.run_or_stop("flips", "images", "attributes")

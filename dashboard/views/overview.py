@@ -55,11 +55,11 @@ def _heading(run: Run) -> None:
         )
         if info.get(key)
     ]
-    parts = [str(name)] if name else []
+    parts = [components.plain(name)] if name else []
     if info.get("relabelled"):
         n = info["relabelled"]["n_basis_images"]
         images = f"basis image{'' if n == 1 else 's'}"
-        parts.append(f"{info['parent']['name']} with {n:,} {images} labelled")
+        parts.append(f"{components.plain(info['parent']['name'])} with {n:,} {images} labelled")
     if info.get("decisions"):
         st.html(f'<p class="sm-note">{escape(sentence(info["decisions"]))}</p>')
     st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))

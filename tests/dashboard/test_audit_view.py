@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -215,7 +216,7 @@ def test_items_claimed_between_asking_and_claiming_are_asked_for_again(
     mine = {cell for cell, who in held.items() if who == "ann"}
     assert len(mine) == audit_queue.AHEAD
     assert mine.isdisjoint(first)
-    assert any(f"“{attribute}”?" in text_of(app) for _, attribute in mine)
+    assert any(f"“{escape(attribute)}”?" in text_of(app) for _, attribute in mine)
 
 
 def test_claims_are_made_anew_in_time_and_given_back(open_desk, database, run, monkeypatch):

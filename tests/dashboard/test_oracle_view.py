@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import oracle_form, oracle_panels
+from dashboard import components, oracle_form, oracle_panels
 from dashboard.draft import decode, encode
 from dashboard.frames import oracle
 from selfml.counterfactual import read_counterfactuals
@@ -298,5 +298,5 @@ def test_the_overview_says_where_a_run_comes_from(folder: Path, right: np.ndarra
 
 
 def test_markdown_in_names_stays_text():
-    assert oracle_panels.plain("a *b* [c](d)") == r"a \*b\* \[c\]\(d\)"
+    assert components.plain("a *b* [c](d)") == r"a \*b\* \[c\]\(d\)"
     assert set(oracle_form.CHOICES) == {1, 0, -1}

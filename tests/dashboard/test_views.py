@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -155,6 +156,19 @@ def test_lists_of_another_length_are_refused(runs, monkeypatch):
     monkeypatch.setenv("SELFML_RUNS", str(runs))
     with pytest.raises(ValueError, match=r"captions: must have one entry an image \(2\), got 1"):
         components._images_html("", Run(runs / "complete"), [0, 1], ["a"], None, 112, None)
+
+
+def test_plain_text_is_nothing_to_markdown():
+    """Escaped, with what is looked for in the finished text (addresses, icons) broken up."""
+    for text in ("**a**", "![](x)", "`x`", "$x$", "<b>", "1. x", "a | b", "a\\b", "~~a~~"):
+        bare = re.sub(r"\\.", "", components.plain(text), flags=re.DOTALL)
+        assert re.fullmatch(r"[\w\s]*", bare), text
+    for text in ("http://x.y/z", ":red[x]", ":material/x:", "www.x.y", "a@b.c"):
+        shown = components.plain(text)
+        assert text not in shown.replace("\\", "")
+        assert shown.replace("\\", "").replace("\u2060", "") == text
+    assert components.plain("Long Sleeved") == "Long Sleeved"
+    assert components.plain("\u202eeulB") == "\u2068\u202eeulB\u2069"
 
 
 def test_a_spreadsheet_runs_no_formula_from_a_catalogue():

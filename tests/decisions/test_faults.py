@@ -174,6 +174,29 @@ def new_url(request, tmp_path) -> Callable[[], str]:
     return lambda: f"sqlite:///{tmp_path / f'{next(names)}.db'}"
 
 
+def _open_all(urls: list[str]) -> None:
+    for url in urls:
+        _together.wait(timeout=30)
+        try:
+            Store(url).close()
+        except BaseException:
+            _together.abort()
+            raise
+
+
+@pytest.mark.slow
+def test_a_new_file_that_three_open_at_once(tmp_path):
+    """SQLite does not wait for who switches a file to its write-ahead log; we do."""
+    urls = [f"sqlite:///{tmp_path / f'{n}.db'}" for n in range(60)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        3, context, initializer=_share, initargs=(context.Barrier(3),)
+    ) as pool:
+        running = [pool.submit(_open_all, urls) for _ in range(3)]
+        ended = [one.exception(timeout=120) for one in running]
+    assert ended == [None] * 3
+
+
 @pytest.mark.slow
 def test_two_servers_that_begin_on_an_empty_database_at_once(new_url):
     """Both make the tables, and no item is claimed, or decided, by both."""
