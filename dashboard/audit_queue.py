@@ -166,8 +166,11 @@ def fetch(desk: Desk, n: int = AHEAD) -> Ahead:
 
 def _with_control(desk: Desk, ahead: Ahead, own: set[int]) -> Ahead:
     """With a control item where it is due; there is none when nothing else is left."""
-    wait, control = next_control(desk.run, desk.controls, desk.query, own, desk.auditor)
-    if control.empty or not 0 <= wait <= len(ahead.flips) or ahead.flips.empty:
+    if ahead.flips.empty:
+        return ahead
+    like = float(ahead.flips["confidence"].median())
+    wait, control = next_control(desk.run, desk.controls, desk.query, own, desk.auditor, like)
+    if control.empty or wait > len(ahead.flips):
         return ahead
     parts = [ahead.flips.iloc[:wait], control, ahead.flips.iloc[wait:]]
     flips = pd.concat(parts, ignore_index=True)

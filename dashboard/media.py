@@ -145,9 +145,12 @@ def _photo(name: str, image_index: int) -> bytes | None:
     names = _names(path, (path / "images.parquet").stat().st_mtime_ns)
     if not 0 <= image_index < len(names):
         return None
-    root = Path(str(Run(path).info.get("dataset", {}).get("path", ""))).resolve()
+    root = str(Run(path).info.get("dataset", {}).get("path", ""))
+    if not root:  # not the folder that the server happens to run in
+        return _thumbnail(name, image_index)
     try:
-        return encode_thumbnail(read_image_file(root, names.iloc[image_index]), PHOTO_PX, 88)
+        photo = read_image_file(Path(root).resolve(), names.iloc[image_index])
+        return encode_thumbnail(photo, PHOTO_PX, 88)
     except UnreadableImage:  # the dataset has moved, or keeps its images in a Parquet file
         return _thumbnail(name, image_index)
 

@@ -21,6 +21,7 @@ from selfml.intervals import wilson_interval
 from selfml.run import Run
 
 EVERY = 12  # one control among so many others: 7.7 % of what is decided (our choice; at least 5 %)
+ALIKE = 8  # our choice
 AUDITOR_COLUMNS = (
     *(
         "auditor",
@@ -75,7 +76,12 @@ def _drawn(*parts: object) -> int:
 
 
 def next_control(
-    run: Run, known: Controls, query: FlipQuery, own: Collection[int], auditor: str
+    run: Run,
+    known: Controls,
+    query: FlipQuery,
+    own: Collection[int],
+    auditor: str,
+    like: float = 1.0,
 ) -> tuple[int, pd.DataFrame]:
     """Which control comes next for an auditor, and after how many other items.
 
@@ -85,6 +91,9 @@ def next_control(
         What is being looked at; a control that does not fit it would stand out.
     own : collection of int
         Keys of what the auditor has decided.
+    like : float
+        Confidence of the others: one of the ``ALIKE`` nearest to it is drawn, that it does not
+        stand out where they are ordered by confidence.
 
     Returns
     -------
@@ -105,7 +114,9 @@ def next_control(
     wanted = bool(_drawn(auditor, done, "wrong") % 2)
     of_kind = np.flatnonzero(wrong == wanted)
     candidates = of_kind if len(of_kind) else np.arange(len(key))
-    at = min(candidates, key=lambda n: _drawn(auditor, int(key[n])))
+    far = np.abs(fitting["confidence"].to_numpy()[candidates] - like)
+    alike = candidates[np.argsort(far, kind="stable")[:ALIKE]]
+    at = min(alike, key=lambda n: _drawn(auditor, int(key[n])))
     due = EVERY * done + _drawn(auditor, done, "place") % EVERY
     return max(due - (len(decided) - done), 0), fitting.iloc[[at]].reset_index(drop=True)
 

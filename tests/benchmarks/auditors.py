@@ -58,6 +58,7 @@ class Act:
     decide_s: float  # how long the acknowledgement took
     fetch_s: float = 0.0  # and the next item, where it had to be fetched
     undone: bool = False
+    control: bool = False  # a flip of a verified image, which every auditor gets
 
 
 @dataclass
@@ -110,7 +111,9 @@ class Auditor:
         act = self._decide(cell_of(flip), str(self.rng.choice(DECISIONS)))
         if act is None:
             return
-        self.ahead.without(f"{flip.image_index}-{flip.attribute_index}")
+        name = f"{flip.image_index}-{flip.attribute_index}"
+        act.control = self.desk.is_control(name)
+        self.ahead.without(name)
         if not self._has_item():
             start = time.perf_counter()
             self._fetch()
@@ -240,20 +243,23 @@ def compare(acts: Sequence[Act], history: pd.DataFrame) -> dict[str, int]:
         ``lost``: acknowledged and not there as it was acknowledged, or not taken back though that
         was acknowledged. ``doubled``: there without having been acknowledged, or more than once,
         or one cell standing twice by one auditor. ``crossed``: cells that stand by two auditors,
-        and cells that were offered to one while they were with another.
+        and cells that were offered to one while they were with another; control items, which are
+        for everybody, left out.
     """
     columns = ["batch_key", "image_id", "attribute", "decision", "auditor", "taken_back"]
     noted = [(a.key, a.image_id, a.attribute, a.decision, a.auditor, a.undone) for a in acts]
     kept = list(map(tuple, history[columns].to_numpy(object)))
     once = set(kept)
     standing = history[~history["taken_back"].astype(bool)]
-    of_cell = standing.groupby(["image_id", "attribute"])["auditor"]
+    for_all = {a.key for a in acts if a.control}
+    of_one = standing[~standing["batch_key"].isin(for_all)]
+    of_cell = of_one.groupby(["image_id", "attribute"])["auditor"]
     twice = standing.duplicated(["image_id", "attribute", "auditor"]).sum()
     return {
         "lost": sum(row not in once for row in noted),
         "doubled": len(kept) - len(once) + len({row[0] for row in once} - {a.key for a in acts})
         + int(twice),
-        "crossed": int((of_cell.nunique() > 1).sum()) + _overlaps(acts),
+        "crossed": int((of_cell.nunique() > 1).sum()) + _overlaps(a for a in acts if not a.control),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dashboard.frames.audit import keys_of, queue
-from dashboard.frames.controls import EVERY, Controls, by_auditor, controls, next_control
+from dashboard.frames.controls import ALIKE, EVERY, Controls, by_auditor, controls, next_control
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.audited import verified_images
 from selfml.run import Run
@@ -134,3 +134,14 @@ def test_over_trust_of_a_hand_worked_case(run, known):
     assert ann["low"] == pytest.approx(0.3006, abs=1e-4)  # Wilson 1927, 3 of 4
     assert ann["high"] == pytest.approx(0.9544, abs=1e-4)
     assert np.isnan(found.loc["bob", "over-trust"])
+
+
+def test_a_control_is_about_as_sure_as_its_neighbours(run, known):
+    flips = run.table("flips").set_index(["image_index", "attribute_index"])["confidence"]
+    n = len(run.attributes)
+    sure = np.array([flips.loc[divmod(int(key), n)] for key in known.keys])
+    for like in (0.55, 0.75, 0.95):
+        _, control = next_control(run, known, FlipQuery(), (), "ann", like)
+        wrong = known.wrong[np.searchsorted(known.keys, keys_of(run, control)[0])]
+        far = np.sort(np.abs(sure[known.wrong == wrong] - like))[:ALIKE]
+        assert abs(control["confidence"][0] - like) <= far.max() + 1e-9

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import components
 from dashboard.frames import attributes, basis
-from dashboard.frames.audit import cells_of
+from dashboard.frames.audit import cells_of, queue
+from dashboard.frames.controls import controls
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Store
 from selfml.run import catalogue_of
@@ -109,7 +110,7 @@ def test_flips_has_every_page_of_the_list(open_view: Open, saved, run):
 def test_audit(open_view: Open, saved, run, tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path / 'decisions.db'}"
     monkeypatch.setenv("DATABASE_URL", url)
-    cells = cells_of(flips_page(run, FlipQuery(), 1, 6))
+    cells = cells_of(queue(run, FlipQuery(), controls(run).hidden, 6))
     with Store(url) as store:
         for auditor, decision in (("ann", "reject"), ("bob", "accept")):
             store.decide(catalogue_of(run), cells, decision, auditor=auditor, run_id="tiny")
@@ -117,7 +118,9 @@ def test_audit(open_view: Open, saved, run, tmp_path, monkeypatch):
     assert len(table(saved["decisions.csv"])) == 12
     open_view("audit", run="tiny", part="conflicts")
     assert sorted(table(saved["conflicts.csv"])["image_id"]) == sorted(c.image_id for c in cells)
+    open_view("audit", run="tiny", part="people")
     assert len(table(saved["agreement.csv"]))
+    assert table(saved["auditors.csv"])["decided"].tolist() == [6, 6]
 
 
 @pytest.mark.parametrize(("chosen", "kind", "scale"), [("PNG", "png", 2), ("SVG", "svg", 1)])
