@@ -12,7 +12,8 @@ from playwright.sync_api import sync_playwright
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_server, settled
 
 PICTURES = {
-    "audit.png": ("audit?run=demo&direction=to_1", (1360, 800), ".au-photo img"),
+    "receipt.png": ("flips?run=demo&flip=1569-7", (1440, 900), ".rc-photo img, .rc-image img, img"),
+    "audit.png": ("audit?run=demo&flip=1840-5", (1360, 800), ".au-photo img"),
     "audit-grid.png": ("audit?run=demo&part=grid&attribute=9&direction=to_1", (1360, 800),
                        ".ag-photo img"),
 }  # fmt: skip
