@@ -151,7 +151,8 @@ def _conclusion(receipt: Receipt, of: Verdict) -> str:
     if not of.flipped:
         return f"{so} the label stays as it is: {sure}."
     done = "is added" if of.corrected == 1 else "is taken off"
-    against = (receipt.terms["basis"] > 0) != (of.corrected == 1) and receipt.strict_agrees
+    terms = receipt.terms if of.mode == "full" else receipt.strict_terms
+    against = (terms["basis"] > 0) != (of.corrected == 1) and receipt.strict_agrees
     why = "The basis images speak rather against it, the other evidence outweighs them: it"
     return f"{why if against else f'{so} it'} {done}; {sure}."
 
