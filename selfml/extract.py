@@ -12,6 +12,7 @@ from selfml.categories import category_block, category_places
 from selfml.config import BasisConfig
 from selfml.nn.augment import augmentation
 from selfml.nn.classifier import AttributeClassifier
+from selfml.nn.devices import run_batch
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, augmented_maps, rows_of
 from selfml.training_data import TrainingData
@@ -22,7 +23,7 @@ ADAPT_IMAGES = 1000
 
 
 class Part(keras.Model):
-    """One function of a model, to be run with ``predict_on_batch``.
+    """One function of a model, to be run with :func:`selfml.nn.devices.run_batch`.
 
     ``of`` is the layer or model whose weights the function reads. It must be tracked: JAX compiles
     the weights of what it does not know of into the function, and never reads them again.
@@ -52,7 +53,7 @@ def predict(
             batch = {name: np.asarray(values[padded]) for name, values in array.items()}
         else:
             batch = np.asarray(array[padded])
-        parts.append(part.predict_on_batch(batch)[: len(chunk)])
+        parts.append(run_batch(part, batch)[: len(chunk)])
     return np.concatenate(parts)
 
 
@@ -163,8 +164,8 @@ class Extractor:
                     chunk = rows[start : start + PREDICT_BATCH]
                     pad = np.repeat(chunk[-1:], PREDICT_BATCH - len(chunk))
                     x = np.asarray(self.data.pixels[np.concatenate([chunk, pad])])
-                    x = turned.predict_on_batch(x) if version else x
-                    found = plain.predict_on_batch(x)[: len(chunk)]
+                    x = run_batch(turned, x) if version else x
+                    found = run_batch(plain, x)[: len(chunk)]
                     maps[chunk, version] = np.clip(found, -65504, 65504)
                     done += len(chunk)
                     advance(done)

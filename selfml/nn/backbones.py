@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from selfml.config import BackboneConfig
+from selfml.nn.devices import replicas
 
 # How each family of keras.applications wants 0..255 RGB (keras.src.applications.imagenet_utils).
 SCALINGS = {
@@ -75,7 +76,7 @@ def small_backbone(size_px: int) -> keras.Model:
 
     def convolution(x, width, strides):
         x = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.95)(x)
+        x = layers.BatchNormalization(momentum=0.95, synchronized=replicas() > 1)(x)
         return layers.ReLU()(x)
 
     x = images
