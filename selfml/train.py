@@ -143,7 +143,10 @@ class Training:
 
     def _new_classifier(self) -> AttributeClassifier:
         backbone = build_backbone(
-            self.config.backbone, self.config.data.size_px, load_weights=not self._started()
+            self.config.backbone,
+            self.config.data.size_px,
+            load_weights=not self._started(),
+            seed=self.config.seed,
         )
         backbone.trainable = self.config.backbone.trainable
         return AttributeClassifier(

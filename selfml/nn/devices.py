@@ -112,6 +112,14 @@ def over_devices(total):
     return distribute.get_replica_context().all_reduce("SUM", total)
 
 
+def part_of_loss(loss):
+    """What one device's ``compute_loss`` returns of the loss of a whole batch.
+
+    Keras adds up the gradients of all devices, and leaves it to a model's own loss to be a part.
+    """
+    return loss / replicas()
+
+
 def run_batch(part: keras.Model, batch) -> np.ndarray:
     """``part`` of one batch of any number of images, as NumPy, shared like a training batch."""
     if not is_shared():
