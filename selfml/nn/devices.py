@@ -4,15 +4,33 @@ On JAX it is ``keras.distribution.DataParallel``: one program over the whole bat
 compiler. On TensorFlow it is ``tf.distribute.MirroredStrategy``: every device runs the model on
 its part, so that what is a mean over the batch has to be summed over the devices
 (:func:`over_devices`). This is the one module of selfml that names an engine.
+
+Over several hosts, one process each, the same program runs in all of them and writes the same run;
+the launcher's environment says who takes part (:func:`join_hosts`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import keras
 import numpy as np
+
+
+@cache
+def join_hosts() -> bool:
+    """Meet the other processes that the environment names, once; whether there are any.
+
+    On JAX ``KERAS_DISTRIBUTION_NUM_PROCESSES`` and its companions (see
+    `keras.distribution.initialize`), on TensorFlow ``TF_CONFIG``. Before anything is computed.
+    """
+    if keras.backend.backend() == "jax" and "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+        keras.distribution.initialize()
+        return True
+    return keras.backend.backend() == "tensorflow" and "TF_CONFIG" in os.environ
 
 
 def device_names(count: int) -> list[str]:
@@ -47,7 +65,7 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
     Parameters
     ----------
     count : int
-        How many devices; 0 for all of this host, 1 for the one that Keras takes by itself.
+        How many devices; 0 for all, of all hosts; 1 for the one that Keras takes by itself.
     batch_sizes : int
         Of training; each a multiple of the number of devices.
 
@@ -61,8 +79,9 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
     ValueError
         In one line: too few devices, a batch that they cannot share equally, another backend.
     """
+    several_hosts = count != 1 and join_hosts()
     names = device_names(count)
-    if len(names) < 2:
+    if len(names) < 2 and not several_hosts:
         yield 1
         return
     for size in batch_sizes:
@@ -76,9 +95,24 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
     else:
         from tensorflow import distribute
 
-        scope = distribute.MirroredStrategy([name.upper() for name in names]).scope()
+        named = [name.upper() for name in names]
+        strategy = (
+            distribute.MultiWorkerMirroredStrategy()
+            if several_hosts
+            else distribute.MirroredStrategy(named)
+        )
+        scope = strategy.scope()
     with scope:
         yield len(names)
+
+
+def part_of_batch() -> tuple[int, int]:
+    """Which part of a batch this process reads, of how many: (0, 1) but for JAX on many hosts.
+
+    TensorFlow reads the whole batch everywhere and takes each process's part by itself.
+    """
+    shared = keras.distribution.distribution() if keras.backend.backend() == "jax" else None
+    return (0, 1) if shared is None else (shared.data_shard_id, shared.num_processes)
 
 
 def is_shared() -> bool:
@@ -121,7 +155,7 @@ def part_of_loss(loss):
 
 
 def run_batch(part: keras.Model, batch) -> np.ndarray:
-    """``part`` of one batch of any number of images, as NumPy, shared like a training batch."""
+    """``part`` of one batch as NumPy; devices of one host share it like a training batch."""
     if not is_shared():
         return part.predict_on_batch(batch)
     # JAX's program is made for the variables that were trained then, and layers are frozen since
@@ -129,5 +163,7 @@ def run_batch(part: keras.Model, batch) -> np.ndarray:
     if getattr(part, "predicts_with", trained) != trained:
         part.make_predict_function(force=True)
     part.predicts_with = trained
+    if join_hosts():  # each of them by itself
+        return part.predict_on_batch(batch)
     first = next(iter(batch.values())) if isinstance(batch, dict) else batch
     return part.predict(batch, batch_size=len(first), verbose=0)

@@ -5,8 +5,8 @@
 Draws the catalogue (60,200 images at 224 px, 3,000 verified, split 75 | 25), trains the three
 methods of Table 1 without the maps, and measures steps. It needs no network. Each call works for
 ``--minutes`` at most, saves, and ends with status 75 while something is left: call it again with
-the same options and it goes on, as ``make gpu-benchmark`` does. At the end it prints the time of each
-stage, Table 1 and what a step costs.
+the same options and it goes on, as ``make gpu-benchmark`` does. At the end it prints the time of
+each stage, Table 1 and what a step costs.
 """
 
 from __future__ import annotations

@@ -1,17 +1,33 @@
 """Some steps of the joint model on one device and on two, in a process that sees two devices.
 
-    python -m tests.nn.shared_steps jax OUT.npz
+    python -m tests.nn.shared_steps jax OUT.npz 1,2
+    python -m tests.nn.shared_steps jax OUT.npz 0 ADDRESSES PROCESS
 
-Writes every weight after three steps of plain descent, and the losses, for one device and for two.
+Writes every weight after three steps of plain descent, and the losses, for each number of devices.
+With the addresses of two processes, each of them has one device, and 0 stands for both.
 Descent takes a gradient as it is: Adam would hide one that is twice too large.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
 N_DEVICES = 2
+
+
+def join(backend: str, addresses: str, process: int) -> None:
+    """Say who takes part; before Keras is imported."""
+    os.environ |= {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    hosts = addresses.split(",")
+    if backend == "jax":
+        os.environ["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = addresses
+        os.environ["KERAS_DISTRIBUTION_NUM_PROCESSES"] = str(len(hosts))
+        os.environ["KERAS_DISTRIBUTION_PROCESS_ID"] = str(process)
+    else:
+        task = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": process}}
+        os.environ["TF_CONFIG"] = json.dumps(task)
 
 
 def two_devices(backend: str) -> None:
@@ -40,7 +56,7 @@ def stepped(devices: int) -> dict[str, object]:
 
     keras.utils.set_random_seed(3)
     with shared_by(devices, B):
-        assert is_shared() == (devices > 1)
+        assert is_shared() == (devices != 1)
         config = configured("basis.lambda_c=10", "flips.distil=1")
         explainer = moved(explainer_of(config, hidden=0))  # without the dropout of the residual
         classifier = AttributeClassifier(L, config, backbone=small_backbone(32))
@@ -72,11 +88,14 @@ def stepped(devices: int) -> dict[str, object]:
 
 def main() -> None:
     """Both, into one file."""
-    backend, out = sys.argv[1:]
-    two_devices(backend)
+    backend, out, counts, *several = sys.argv[1:]
+    if several:
+        join(backend, several[0], int(several[1]))
+    else:
+        two_devices(backend)
     import numpy as np
 
-    arrays = {f"{n}|{k}": v for n in (1, N_DEVICES) for k, v in stepped(n).items()}
+    arrays = {f"{n}|{k}": v for n in map(int, counts.split(",")) for k, v in stepped(n).items()}
     np.savez(out, **arrays)
 
 

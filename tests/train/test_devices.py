@@ -40,7 +40,7 @@ def in_a_process(*command: str) -> None:
 def test_two_devices_take_the_step_of_one(backend, tmp_path):
     """Images of C are all on one of them, so that means over each part would show."""
     out = tmp_path / "steps.npz"
-    in_a_process("-m", "tests.nn.shared_steps", backend, str(out))
+    in_a_process("-m", "tests.nn.shared_steps", backend, str(out), "1,2")
     with np.load(out) as saved:
         one = {k[2:]: saved[k] for k in saved.files if k.startswith("1|")}
         two = {k[2:]: saved[k] for k in saved.files if k.startswith("2|")}
