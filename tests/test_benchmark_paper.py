@@ -1,71 +1,16 @@
-"""The benchmark of the `paper` recipe, in miniature: pieces that go on, and what it prints."""
+"""The benchmark of the `paper` recipe: when a piece ends, what is drawn, what it counts.
+
+That its pieces are one run is in tests/train/test_pieces.py.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from selfml.data.garments import write_catalogue
 from tests.benchmarks import paper_recipe, steps
-from tests.training import TINY, assert_same_results
-
-MINIATURE = ["--recipe", "quick", "--images", "150", "--size-px", "32", "--clean", "45"]
-MINIATURE += ["--workers", "1", "--steps", "6", "--turns", "2"]
-MINIATURE += [w for s in TINY if "size_px" not in s for w in ("--set", s)]
-
-
-def in_pieces(monkeypatch, work, stops: list[tuple[str, int]]) -> int:
-    """Run it to its end, a piece ending at each of ``stops``; how many pieces it took."""
-    left = list(stops)
-
-    class Stopping(paper_recipe.Timed):
-        @contextmanager
-        def task(self, name, total):
-            with super().task(name, total) as show:
-
-                def advance(done, total=None):
-                    show(done, total)
-                    if left and (name, done) == left[0]:
-                        left.pop(0)
-                        os.kill(os.getpid(), signal.SIGINT)
-
-                yield advance
-
-    with monkeypatch.context() as patched:
-        patched.setattr(paper_recipe, "Timed", Stopping)
-        for pieces in range(1, 9):
-            patched.setattr("sys.argv", ["paper_recipe", "--work", str(work), *MINIATURE])
-            with pytest.raises(SystemExit) as ended:
-                paper_recipe.main()
-            if ended.value.code == 0:
-                return pieces
-            assert ended.value.code == paper_recipe.MORE
-    raise AssertionError("it does not come to an end")
-
-
-@pytest.mark.slow
-def test_three_pieces_are_one(monkeypatch, tmp_path, capsys):
-    """Stopped while drawing and in the joint stage: the same run, each step's time counted once."""
-    assert in_pieces(monkeypatch, tmp_path / "one", []) == 1
-    whole = capsys.readouterr().out
-    assert (
-        in_pieces(monkeypatch, tmp_path / "three", [("drawing garments", 150), ("self ml", 5)]) == 3
-    )
-    pieces = capsys.readouterr().out
-    assert_same_results(tmp_path / "one/run", tmp_path / "three/run")
-    for said in (whole, pieces):
-        assert "Table 1" in said
-        assert "joint / plain" in said
-        assert "input alone" in said
-    assert "self ml: " in whole
-    times = paper_recipe.times(tmp_path / "three/times.jsonl")
-    assert times.loc["self ml", "pieces"] == 2
-    assert times.loc["pretrain", "pieces"] == 2  # the second time, there is nothing left to do
-    assert times.loc["self ml", "rate"] > 0
 
 
 def test_a_piece_ends_in_time():

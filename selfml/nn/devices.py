@@ -80,6 +80,7 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
         In one line: too few devices, a batch that they cannot share equally, another backend.
     """
     several_hosts = count != 1 and join_hosts()
+    strategy = _tensorflow_hosts() if several_hosts else None  # before anything asks for devices
     names = device_names(count)
     if len(names) < 2 and not several_hosts:
         yield 1
@@ -91,19 +92,21 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
                 "devices; choose a power of two"
             )
     if keras.backend.backend() == "jax":
-        scope = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False).scope()
-    else:
+        strategy = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+    elif strategy is None:
         from tensorflow import distribute
 
-        named = [name.upper() for name in names]
-        strategy = (
-            distribute.MultiWorkerMirroredStrategy()
-            if several_hosts
-            else distribute.MirroredStrategy(named)
-        )
-        scope = strategy.scope()
-    with scope:
+        strategy = distribute.MirroredStrategy([name.upper() for name in names])
+    with strategy.scope():
         yield len(names)
+
+
+def _tensorflow_hosts():
+    if keras.backend.backend() != "tensorflow":
+        return None
+    from tensorflow import distribute
+
+    return distribute.MultiWorkerMirroredStrategy()
 
 
 def part_of_batch() -> tuple[int, int]:

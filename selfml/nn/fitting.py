@@ -208,7 +208,7 @@ class _Stage(keras.callbacks.Callback):
         if not self.begun:
             keep_freed_memory()  # by now the generator has been made
             self.begun = True
-        step = self.first + batch + 1
+        step = min(self.first + batch + 1, self.steps)  # the last of several a call may be fewer
         self.advance(step)
         every = max(self.steps // HISTORY_POINTS, 1)
         if step // every != self.logged // every or step == self.steps:
