@@ -5,12 +5,13 @@ compiler. On TensorFlow it is ``tf.distribute.MirroredStrategy``: every device r
 its part, so that what is a mean over the batch has to be summed over the devices
 (:func:`over_devices`). This is the one module of selfml that names an engine.
 
-Over several hosts, one process each, the same program runs in all of them and writes the same run;
+Over several hosts, one process each and on JAX alone, the same program runs in all of them and writes the same run;
 the launcher's environment says who takes part (:func:`join_hosts`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +25,28 @@ import numpy as np
 def join_hosts() -> bool:
     """Meet the other processes that the environment names, once; whether there are any.
 
-    On JAX ``KERAS_DISTRIBUTION_NUM_PROCESSES`` and its companions (see
-    `keras.distribution.initialize`), on TensorFlow ``TF_CONFIG``. Before anything is computed.
+    On JAX, ``KERAS_DISTRIBUTION_NUM_PROCESSES`` and its companions say so (see
+    `keras.distribution.initialize`). Before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        When TensorFlow's ``TF_CONFIG`` names several workers. Under MultiWorkerMirroredStrategy
+        ``fit`` of Keras 3.15.1 ends twice: it averages a batch that is a dict before the first
+        step (``_maybe_symbolic_build``), and the scalar logs of a step along an axis that they do
+        not have (``reduce_per_replica``).
     """
-    if keras.backend.backend() == "jax" and "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
-        keras.distribution.initialize()
-        return True
-    return keras.backend.backend() == "tensorflow" and "TF_CONFIG" in os.environ
+    if keras.backend.backend() == "tensorflow":
+        cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+        if sum(map(len, cluster.values())) > 1:
+            raise ValueError(
+                "TF_CONFIG: Keras cannot train on several hosts with TensorFlow; set "
+                "KERAS_BACKEND=jax and KERAS_DISTRIBUTION_NUM_PROCESSES, or unset TF_CONFIG"
+            )
+    if keras.backend.backend() != "jax" or "KERAS_DISTRIBUTION_NUM_PROCESSES" not in os.environ:
+        return False
+    keras.distribution.initialize()
+    return True
 
 
 def device_names(count: int) -> list[str]:
@@ -80,7 +96,6 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
         In one line: too few devices, a batch that they cannot share equally, another backend.
     """
     several_hosts = count != 1 and join_hosts()
-    strategy = _tensorflow_hosts() if several_hosts else None  # before anything asks for devices
     names = device_names(count)
     if len(names) < 2 and not several_hosts:
         yield 1
@@ -93,7 +108,7 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
             )
     if keras.backend.backend() == "jax":
         strategy = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-    elif strategy is None:
+    else:
         from tensorflow import distribute
 
         strategy = distribute.MirroredStrategy([name.upper() for name in names])
@@ -101,19 +116,8 @@ def shared_by(count: int, *batch_sizes: int) -> Iterator[int]:
         yield len(names)
 
 
-def _tensorflow_hosts():
-    if keras.backend.backend() != "tensorflow":
-        return None
-    from tensorflow import distribute
-
-    return distribute.MultiWorkerMirroredStrategy()
-
-
 def part_of_batch() -> tuple[int, int]:
-    """Which part of a batch this process reads, of how many: (0, 1) but for JAX on many hosts.
-
-    TensorFlow reads the whole batch everywhere and takes each process's part by itself.
-    """
+    """Which part of a batch this process reads, of how many: (0, 1) unless there are others."""
     shared = keras.distribution.distribution() if keras.backend.backend() == "jax" else None
     return (0, 1) if shared is None else (shared.data_shard_id, shared.num_processes)
 

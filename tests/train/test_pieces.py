@@ -1,4 +1,4 @@
-"""The benchmark of the `paper` recipe in miniature: in pieces it is the run that was never stopped."""
+"""The benchmark of the `paper` recipe, in miniature: in pieces it is the run that never stopped."""
 
 from __future__ import annotations
 
