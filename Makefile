@@ -14,7 +14,7 @@ BENCH = runs/bench
 CATALOGUE = .demo/benchmark-catalogue
 
 .PHONY: install demo demo-data demo-run dashboard test test-fast test-torch chromium lint
-.PHONY: lock assets results clean
+.PHONY: lock assets results gpu-benchmark clean
 
 install: $(VENV)/.installed
 
@@ -103,6 +103,14 @@ results: install
 	awk 'FNR == 1 && NR > 1 {print ""} {print}' $(BENCH)/photos/RESULTS.md \
 	  $(BENCH)/photos-category/RESULTS.md $(BENCH)/photos-budgets/RESULTS.md \
 	  $(BENCH)/drawn/RESULTS.md $(BENCH)/photos-large/RESULTS.md > selfml/benchmark/RESULTS.md
+
+# The `paper` recipe whole, in pieces of MINUTES, then what a step costs (README.md, "On a GPU").
+# Needs no network: PYTHON has Keras with JAX. Started again, it goes on where it stopped.
+MINUTES ?= 9
+gpu-benchmark:
+	@while :; do KERAS_BACKEND=$${KERAS_BACKEND:-jax} JAX_COMPILATION_CACHE_DIR=.demo/jax-cache \
+	  $(PYTHON) -m tests.benchmarks.paper_recipe --minutes $(MINUTES) $(OPTIONS); \
+	  status=$$?; test $$status = 75 || exit $$status; done
 
 lock: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet uv

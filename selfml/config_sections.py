@@ -138,10 +138,12 @@ class TrainConfig:
     checkpoint_s: float = 30.0  # our choice: seconds between checkpoints
     cache_gib: float = 3.0  # our choice: feature maps are cached up to this size
     mixed_precision: bool = False  # our choice: bfloat16 compute on a GPU
+    devices: int = 1  # our choice: devices of this host that share a batch; 0 for all of them
+    steps_per_call: int = 1  # our choice: steps between two looks at Ctrl-C and the clock
 
     def __post_init__(self) -> None:
-        _at_least("train", self, batch_size=2, pretrain_steps=1, finetune_steps=1)
-        _at_least("train", self, decay=0, gamma=0, checkpoint_s=0, cache_gib=0)
+        _at_least("train", self, batch_size=2, pretrain_steps=1, finetune_steps=1, steps_per_call=1)
+        _at_least("train", self, decay=0, gamma=0, checkpoint_s=0, cache_gib=0, devices=0)
         _above_zero("train", self, "learning_rate", "finetune_learning_rate")
         _one_of("train", self, baseline_0_layers=("all", "last"), finetune_layers=("all", "last"))
         ok = 0 < self.clean_per_batch < self.batch_size

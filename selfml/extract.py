@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from selfml.categories import category_block, category_places
 from selfml.config import BasisConfig
 from selfml.nn.augment import augmentation
 from selfml.nn.classifier import AttributeClassifier
+from selfml.nn.devices import run_batch
 from selfml.nn.fitting import Session
 from selfml.nn.input_pipeline import Field, augmented_maps, rows_of
 from selfml.training_data import TrainingData
@@ -22,7 +25,7 @@ ADAPT_IMAGES = 1000
 
 
 class Part(keras.Model):
-    """One function of a model, to be run with ``predict_on_batch``.
+    """One function of a model, to be run with :func:`selfml.nn.devices.run_batch`.
 
     ``of`` is the layer or model whose weights the function reads. It must be tracked: JAX compiles
     the weights of what it does not know of into the function, and never reads them again.
@@ -44,16 +47,32 @@ def predict(
 
     The last batch is padded, so that shapes stay fixed.
     """
-    parts = []
-    for start in range(0, len(rows), PREDICT_BATCH):
-        chunk = rows[start : start + PREDICT_BATCH]
+    parts = [run_batch(part, batch)[: len(chunk)] for chunk, batch in chunks(array, rows)]
+    return np.concatenate(parts)
+
+
+def chunks(
+    array: np.ndarray | Mapping[str, np.ndarray], rows: np.ndarray
+) -> Iterator[tuple[np.ndarray, Any]]:
+    """Every ``PREDICT_BATCH`` of the rows, and what ``array`` has of them, padded to that many.
+
+    The next batch is read while the present one is worked on.
+    """
+
+    def read(chunk: np.ndarray):
         padded = np.concatenate([chunk, np.repeat(chunk[-1:], PREDICT_BATCH - len(chunk))])
         if isinstance(array, Mapping):
-            batch = {name: np.asarray(values[padded]) for name, values in array.items()}
-        else:
-            batch = np.asarray(array[padded])
-        parts.append(part.predict_on_batch(batch)[: len(chunk)])
-    return np.concatenate(parts)
+            return {name: np.asarray(values[padded]) for name, values in array.items()}
+        return np.asarray(array[padded])
+
+    parts = [rows[at : at + PREDICT_BATCH] for at in range(0, len(rows), PREDICT_BATCH)]
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read, parts[0])
+        for chunk, following in zip(parts, [*parts[1:], None], strict=True):
+            batch = ahead.result()
+            if following is not None:
+                ahead = reader.submit(read, following)
+            yield chunk, batch
 
 
 class Extractor:
@@ -158,13 +177,10 @@ class Extractor:
         with self.session.reporter.task("feature maps", total) as advance:
             for version in range(maps.shape[1]):
                 rows = train if version else everything
-                for start in range(0, len(rows), PREDICT_BATCH):
+                for chunk, x in chunks(self.data.pixels, rows):
                     self.session.check()
-                    chunk = rows[start : start + PREDICT_BATCH]
-                    pad = np.repeat(chunk[-1:], PREDICT_BATCH - len(chunk))
-                    x = np.asarray(self.data.pixels[np.concatenate([chunk, pad])])
-                    x = turned.predict_on_batch(x) if version else x
-                    found = plain.predict_on_batch(x)[: len(chunk)]
+                    x = run_batch(turned, x) if version else x
+                    found = run_batch(plain, x)[: len(chunk)]
                     maps[chunk, version] = np.clip(found, -65504, 65504)
                     done += len(chunk)
                     advance(done)

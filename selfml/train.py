@@ -34,6 +34,7 @@ from selfml.metrics import mean_average_precision
 from selfml.nn.augment import augmentation
 from selfml.nn.backbones import build_backbone, scaling_of
 from selfml.nn.classifier import AttributeClassifier
+from selfml.nn.devices import shared_by
 from selfml.nn.fitting import Session, fit_stage, stop_on_signals
 from selfml.nn.input_pipeline import Batches, Field, rows_of
 from selfml.nn.model import SelfML
@@ -89,7 +90,8 @@ def train(
     if config.train.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        with stop_on_signals(session.stop):
+        shared = shared_by(config.train.devices, config.train.batch_size, sum(EXPLAINER_BATCH))
+        with stop_on_signals(session.stop), shared:
             data = prepare(session, root)
             Training(session, data).run()
             _finish(session)
@@ -141,7 +143,10 @@ class Training:
 
     def _new_classifier(self) -> AttributeClassifier:
         backbone = build_backbone(
-            self.config.backbone, self.config.data.size_px, load_weights=not self._started()
+            self.config.backbone,
+            self.config.data.size_px,
+            load_weights=not self._started(),
+            seed=self.config.seed,
         )
         backbone.trainable = self.config.backbone.trainable
         return AttributeClassifier(

@@ -62,6 +62,8 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
     },
 }
 ENGINES = ("tensorflow", "tf", "tf_keras", "jax", "jaxlib", "flax", "torch")
+# Keras has one interface to several devices for JAX alone; TensorFlow's own is behind this module.
+ENGINE_ALLOWED = {"selfml.nn.devices": {"tensorflow"}}
 KERAS_FLOORS = (2, 3, 4)
 DASHBOARD_SEES = (0, 1)
 TRAINING_NEEDS = {
@@ -70,6 +72,7 @@ TRAINING_NEEDS = {
 }
 # Optional and imported when a map, a peer or decisions are asked for.
 LAZY = {
+    **ENGINE_ALLOWED,
     "selfml.maps": {"openTSNE", "umap"},
     "selfml.benchmark.cleanlab_peer": {"cleanlab"},
     "selfml.benchmark.figures": {"plotly"},

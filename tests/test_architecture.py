@@ -15,6 +15,7 @@ import pytest
 
 from tests.floors import (
     DASHBOARD_SEES,
+    ENGINE_ALLOWED,
     ENGINES,
     FLOORS,
     KERAS_FLOORS,
@@ -89,6 +90,8 @@ def layering(sources: Sources) -> Iterator[str]:
             top = other.split(".")[0]
             if top == "":
                 yield f"{name}: relative import {other}"
+            elif top in ENGINE_ALLOWED.get(name, ()):
+                continue
             elif top in ENGINES:
                 yield f"{name}: imports {other}, an engine; use keras.ops"
             elif top == "keras" and not (name.startswith("selfml.") and own in KERAS_FLOORS):

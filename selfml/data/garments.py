@@ -69,6 +69,7 @@ def write_catalogue(
     clean_fraction: float = 0.05,
     extra_test: int = 0,
     n_workers: int = 1,
+    resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CatalogueSummary:
     """Draw a catalogue into a folder: images, given labels, a clean set and the truth.
@@ -96,6 +97,8 @@ def write_catalogue(
         Further verified images, all for testing, so that measures have narrow intervals.
     n_workers : int
         Processes that draw, at least 1.
+    resume : bool
+        Go on in a folder where the same call was interrupted; images that are there are kept.
     progress : callable, optional
         Called with (images done, images in all), about every 200 images.
 
@@ -109,7 +112,7 @@ def write_catalogue(
         In one line, for an argument out of its range or an ``out`` that is not empty.
     """
     out = Path(out)
-    _check(out, n_images, size_px, seed, clean_fraction, n_workers)
+    _check(out, n_images, size_px, seed, clean_fraction, n_workers, resume)
     n_clean = max(N_CLEAN_LEAST, round(clean_fraction * n_images))
     if not 0 <= extra_test <= n_images - n_clean:
         raise ValueError(
@@ -134,7 +137,13 @@ def write_catalogue(
 
 
 def _check(
-    out: Path, n_images: int, size_px: int, seed: int, clean_fraction: float, n_workers: int
+    out: Path,
+    n_images: int,
+    size_px: int,
+    seed: int,
+    clean_fraction: float,
+    n_workers: int,
+    resume: bool,
 ) -> None:
     """Refuse arguments out of range, each with its rule and the next step."""
     low, high = SIZE_RANGE_PX
@@ -154,7 +163,8 @@ def _check(
         )
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}: choose 1 or more")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    unfinished = resume and not (out / "labels.csv").exists()
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not unfinished)):
         raise ValueError(
             f"out must be a new or an empty folder, got {out}: choose another or empty it"
         )
@@ -224,15 +234,23 @@ def _pool(n_workers: int) -> Iterator[Callable]:
         return
     # Fresh interpreters: a fork of a process that runs TensorFlow's threads may hang.
     with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
-        yield pool.map
+        try:
+            yield pool.map
+        except BaseException:  # such as Ctrl-C: else what is left would be drawn first
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _write_batch(job: tuple, *, out: Path, size_px: int, seed: int) -> int:
     """Draw and write the images of one batch; return how many."""
     start, names, categories, labels_true = job
     for k, name in enumerate(names):
+        if (out / name).exists():  # of an interrupted call: only whole images have their name
+            continue
         pixels = _draw(categories[k], labels_true[k], start + k, seed, size_px)
-        Image.fromarray(pixels).save(out / name, "JPEG", quality=JPEG_QUALITY)
+        unfinished = (out / name).with_suffix(".part")
+        Image.fromarray(pixels).save(unfinished, "JPEG", quality=JPEG_QUALITY)
+        os.replace(unfinished, out / name)
     return len(names)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from selfml.config import BackboneConfig
+from selfml.nn.devices import replicas
 
 # How each family of keras.applications wants 0..255 RGB (keras.src.applications.imagenet_utils).
 SCALINGS = {
@@ -21,6 +22,10 @@ SCALINGS = {
         *("NASNetMobile", "NASNetLarge", "ResNet50V2", "ResNet101V2", "ResNet152V2"),
     ),
 }
+
+# Deviation of what comes out of each, for usual photographs.
+INPUT_DEVIATION = {"caffe": 64.0, "tf": 0.5}
+NORMALISING = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization)
 
 
 class BackboneError(ValueError):
@@ -75,7 +80,7 @@ def small_backbone(size_px: int) -> keras.Model:
 
     def convolution(x, width, strides):
         x = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.95)(x)
+        x = layers.BatchNormalization(momentum=0.95, synchronized=replicas() > 1)(x)
         return layers.ReLU()(x)
 
     x = images
@@ -86,13 +91,17 @@ def small_backbone(size_px: int) -> keras.Model:
     return keras.Model(images, convolution(x, 192, 2), name="small")
 
 
-def build_backbone(config: BackboneConfig, size_px: int, *, load_weights=True) -> keras.Model:
+def build_backbone(
+    config: BackboneConfig, size_px: int, *, load_weights=True, seed: int = 0
+) -> keras.Model:
     """The model from scaled images (B, S, S, 3) to maps (B, h, w, channels).
 
     Parameters
     ----------
     load_weights : bool
         False builds it with random weights, for a checkpoint to be loaded into.
+    seed : int
+        Of random weights (:func:`start_afresh`).
 
     Raises
     ------
@@ -131,7 +140,28 @@ def build_backbone(config: BackboneConfig, size_px: int, *, load_weights=True) -
     model = keras.Model(whole.input, output, name=config.name)
     if weights_file is not None:
         _load(model, weights_file)
+    elif not fetch:
+        start_afresh(model, seed, INPUT_DEVIATION.get(scaling_of(config.name), 1.0))
     return _joined(model, config)
+
+
+def start_afresh(model: keras.Model, seed: int, input_deviation: float = 1.0) -> None:
+    """Random kernels that keep the signal's size, for a network that normalises nowhere.
+
+    He et al. 2015: variance 2 / fan-in before a ReLU, and over the input's deviation in the first
+    layer. With Keras' own start (Glorot) a signal loses half its variance in each layer: after
+    the thirteen of VGG-16 nothing is left to learn from. A network with normalisation layers is
+    left as it is.
+    """
+    if any(isinstance(layer, NORMALISING) for layer in model.layers):
+        return
+    scale = 1.0 / input_deviation
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, layers.Conv2D):
+            # of its own seed: what is drawn later is the same where a checkpoint replaces this
+            draw = keras.initializers.HeNormal(seed + number)
+            layer.kernel.assign(scale * draw(layer.kernel.shape))
+            scale = 1.0
 
 
 def _layer(model: keras.Model, name: str, setting: str) -> layers.Layer:

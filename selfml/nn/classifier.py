@@ -15,6 +15,7 @@ from keras import layers, ops
 from selfml.config import Config
 from selfml.nn.augment import RandomAffine
 from selfml.nn.backbones import InputScaling
+from selfml.nn.devices import part_of_loss
 from selfml.nn.losses import focal_loss
 
 LARGEST_MAP = 8.0
@@ -177,6 +178,6 @@ class AttributeClassifier(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Focal loss over the known labels, unless ``loss_function`` is set."""
         if self.loss_function is not None:
-            return self.loss_function(y, y_pred, self.optimizer.iterations)
+            return part_of_loss(self.loss_function(y, y_pred, self.optimizer.iterations))
         train = self.settings.train
-        return focal_loss(y, y_pred, gamma=train.gamma, alpha=train.alpha)
+        return part_of_loss(focal_loss(y, y_pred, gamma=train.gamma, alpha=train.alpha))

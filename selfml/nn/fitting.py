@@ -166,7 +166,11 @@ def fit_stage(
     """
     decay = session.config.train.decay
     schedule = keras.optimizers.schedules.InverseTimeDecay(learning_rate, 1, decay)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), jit_compile=jit_choice())
+    model.compile(
+        optimizer=keras.optimizers.Adam(schedule),
+        jit_compile=jit_choice(),
+        steps_per_execution=session.config.train.steps_per_call,
+    )
     model(_tensors(batches(0)[0][0]))
     model.optimizer.build(model.trainable_variables)
     checkpoint = session.work / f"{stage}.npz"
@@ -196,17 +200,18 @@ class _Stage(keras.callbacks.Callback):
         super().__init__()
         self.session, self.stage, self.checkpoint = session, stage, checkpoint
         self.first, self.steps, self.advance, self.monitor = first, steps, advance, monitor
-        self.interrupted = False
+        self.interrupted = self.begun = False
         self.saved = time.monotonic()
         self.logged, self.watched, self.sum = first, first, 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == 0:
+        if not self.begun:
             keep_freed_memory()  # by now the generator has been made
-        step = self.first + batch + 1
+            self.begun = True
+        step = min(self.first + batch + 1, self.steps)  # the last of several a call may be fewer
         self.advance(step)
         every = max(self.steps // HISTORY_POINTS, 1)
-        if step % every == 0 or step == self.steps:
+        if step // every != self.logged // every or step == self.steps:
             self._log(step, float(logs["loss"]))
         if self.session.stop.is_set() and step < self.steps:
             self.interrupted = True

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
+from selfml.nn.devices import part_of_batch
+
 # rows of the batch, generator of the step -> array with one row an image
 Field = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -83,7 +85,9 @@ class Batches(keras.utils.PyDataset):
             x = {name: field(rows, rng) for name, field in self.fields.items()}
         else:
             x = self.fields(rows, rng)
-        return (x,) if self.target is None else (x, self.target(rows, rng))
+        whole = (x,) if self.target is None else (x, self.target(rows, rng))
+        at, of = part_of_batch()
+        return whole if of == 1 else keras.tree.map_structure(lambda a: np.split(a, of)[at], whole)
 
 
 def rows_of(array: np.ndarray, dtype=None) -> Field:

@@ -1,11 +1,14 @@
 """Losses on ``keras.ops``; unknown labels (-1) are masked, shapes (B, L) unless stated.
 
-``y`` are labels or soft labels in 0..1, ``z`` logits. Every loss returns a scalar in float32.
+``y`` are labels or soft labels in 0..1, ``z`` logits. Every loss returns a scalar in float32, that
+of the whole batch also where several devices share it (:func:`selfml.nn.devices.over_devices`).
 """
 
 from __future__ import annotations
 
 from keras import ops
+
+from selfml.nn.devices import over_devices, replicas
 
 EPSILON = 1e-12
 
@@ -17,7 +20,13 @@ def known(y):
 
 def masked_mean(values, mask):
     """Mean of ``values`` where ``mask`` is 1; 0 when it is nowhere."""
-    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
+    count = over_devices(ops.sum(mask))
+    return over_devices(ops.sum(values * mask)) / ops.maximum(count, 1.0)
+
+
+def _batch_mean(values):
+    """Mean over the first axis, the images of a batch, over all devices, whose parts are equal."""
+    return over_devices(ops.mean(values, axis=0) / replicas())
 
 
 def focal_loss(y, z, *, gamma: float = 2.0, alpha: float = 0.6):
@@ -55,12 +64,12 @@ def huber(residual, delta: float = 1.0):
     """Mean Huber function of a residual of any shape (paper section 2)."""
     size = ops.abs(residual)
     inside = ops.minimum(size, delta)
-    return ops.mean(0.5 * inside * inside + delta * (size - inside))
+    return ops.mean(_batch_mean(0.5 * inside * inside + delta * (size - inside)))
 
 
 def group_penalty(coefficients):
     """``mean_b sqrt(mean_i c_ib^2 + eps)`` of (B, K): leaves few atoms in use (our choice)."""
-    return ops.mean(ops.sqrt(ops.mean(ops.square(coefficients), axis=0) + EPSILON))
+    return ops.mean(ops.sqrt(_batch_mean(ops.square(coefficients)) + EPSILON))
 
 
 def anchor_penalty(basis, anchor):

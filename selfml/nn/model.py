@@ -11,6 +11,7 @@ from keras import ops
 
 from selfml.config import Config
 from selfml.nn.classifier import AttributeClassifier
+from selfml.nn.devices import part_of_loss
 from selfml.nn.flipper import LabelFlipper
 from selfml.nn.losses import (
     absolute_distance,
@@ -119,6 +120,10 @@ class Explainer(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """lambda_BS L_BS + lambda_EF L_EF (the latter once the basis has labels)."""
+        return part_of_loss(self.whole_loss(x, y_pred))
+
+    def whole_loss(self, x, y_pred):
+        """The same, of a batch however many devices share it."""
         joint = self.settings.joint
         loss = joint.lambda_bs * self.basis_selection_loss(x, y_pred)
         if self.use_flips:
@@ -170,4 +175,4 @@ class SelfML(keras.Model):
         loss = joint.lambda_class * focal_loss(
             target, y_pred["class_logits"], gamma=train.gamma, alpha=train.alpha
         )
-        return loss + self.explainer.compute_loss(x=x, y_pred=y_pred)
+        return part_of_loss(loss + self.explainer.whole_loss(x, y_pred))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from selfml.config import BackboneConfig
+from selfml.config import BackboneConfig, Config, with_settings
 from selfml.nn import backbones
 from selfml.nn.backbones import (
     BackboneError,
@@ -15,7 +15,9 @@ from selfml.nn.backbones import (
     build_backbone,
     find_weights,
     scaling_of,
+    start_afresh,
 )
+from selfml.nn.classifier import AttributeClassifier
 from tests.nn.backend import numbers
 
 LAYER = "conv_pw_12_relu"
@@ -202,3 +204,59 @@ def test_a_layer_for_maps_that_is_not_there_is_named():
     message = fails(config(weights="none", map_layers="conv_pw_1_relu, conv_pw_99"))
     assert message.startswith("backbone.map_layers:")
     assert "conv_pw_99" in message
+
+
+# ------------------------------------------------------------------------- without ImageNet weights
+def thirteen_convolutions(width=16, size_px=32) -> keras.Model:
+    """VGG-16's shape, narrow: no normalisation anywhere."""
+    images = x = keras.Input((size_px, size_px, 3))
+    for block, count in enumerate((2, 2, 3, 3, 3)):
+        for i in range(count):
+            x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"c{block}{i}")(x)
+        x = layers.MaxPooling2D(2)(x)
+    return keras.Model(images, x)
+
+
+def photographs(n=8, size_px=32) -> np.ndarray:
+    """Smooth colours in 0..255, less the mean as VGG-16 wants them."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (n, 4, 4, 3)).repeat(size_px // 4, 1).repeat(size_px // 4, 2)
+    return numbers(InputScaling("caffe")(coarse.astype(np.float32)))
+
+
+def test_a_network_without_normalisation_keeps_the_signals_size():
+    """With Keras' own start nearly nothing is left of it after thirteen layers."""
+    model, x = thirteen_convolutions(), photographs()
+    lost = numbers(model(x)).std() / x.std()
+    start_afresh(model, 3, 64.0)
+    first = numbers(model.get_layer("c00")(x)).std()
+    last = numbers(model(x)).std()
+    assert 0.3 < first < 3
+    assert 0.2 < last / first < 10
+    assert lost < 0.1
+    again = thirteen_convolutions()
+    start_afresh(again, 3, 64.0)
+    np.testing.assert_array_equal(numbers(again(x)), numbers(model(x)))
+    start_afresh(again, 4, 64.0)
+    assert np.abs(numbers(again(x)) - numbers(model(x))).max() > 0.01
+
+
+def test_a_network_with_normalisation_is_left_as_it_is():
+    model = backbones.small_backbone(32)
+    before = [numbers(w).copy() for w in model.weights]
+    start_afresh(model, 3, 64.0)
+    for a, b in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(a, numbers(b))
+
+
+@pytest.mark.slow
+def test_it_learns_from_scratch_with_the_head_of_the_paper():
+    """Thirteen layers, the paper's head and loss, its learning rate: the loss falls by half."""
+    model, images = thirteen_convolutions(), photographs(32)
+    labels = (images.mean((1, 2)) > 0).astype(np.float32)
+    start_afresh(model, 3, 64.0)
+    settings = with_settings(Config(), ["head.d=32"])
+    classifier = AttributeClassifier(3, settings, backbone=model, scaling="none")
+    classifier.compile(optimizer=keras.optimizers.Adam(1e-3))
+    losses = classifier.fit(images, labels, batch_size=16, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]

@@ -131,6 +131,24 @@ def test_a_finished_stage_is_passed_over(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("steps", [STEPS, STEPS - 1])
+def test_several_steps_a_call_are_the_same_steps(tmp_path, steps):
+    """The same weights, also where the last call has fewer; history at the ends of calls."""
+    single, several = Small(), Small()
+    fit(session_in(tmp_path / "a"), single, steps=steps)
+    fit(session_in(tmp_path / "b", steps_per_call=5), several, steps=steps)
+    for a, b in zip(weights_of(single), weights_of(several), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    history = Run(tmp_path / "b").history()
+    losses = history[history["name"] == "loss"]
+    assert list(losses["step"]) == [5, 10, 15, 20, steps]
+    whole = Run(tmp_path / "a").history().query("name == 'loss'")
+    assert whole["value"].mean() == pytest.approx(
+        np.average(losses["value"], weights=np.diff([0, *losses["step"]])), rel=1e-4
+    )
+
+
+@pytest.mark.slow
 def test_history_of_a_resumed_stage_has_each_step_once(tmp_path):
     session = session_in(tmp_path / "a")
     session.writer.append_history("other", 3, {"loss": 1.0})
