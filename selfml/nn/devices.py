@@ -5,8 +5,8 @@ compiler. On TensorFlow it is ``tf.distribute.MirroredStrategy``: every device r
 its part, so that what is a mean over the batch has to be summed over the devices
 (:func:`over_devices`). This is the one module of selfml that names an engine.
 
-Over several hosts, one process each and on JAX alone, the same program runs in all of them and writes the same run;
-the launcher's environment says who takes part (:func:`join_hosts`).
+Over several hosts, one process each and on JAX alone, the same program runs in all of them and
+writes the same run; the launcher's environment says who takes part (:func:`join_hosts`).
 """
 
 from __future__ import annotations
