@@ -142,20 +142,18 @@ class Training:
         self.extractor = Extractor(session, self.classifier, data)
 
     def _new_classifier(self) -> AttributeClassifier:
+        config = self.config
         backbone = build_backbone(
-            self.config.backbone,
-            self.config.data.size_px,
-            load_weights=not self._started(),
-            seed=self.config.seed,
+            config.backbone, config.data.size_px, load_weights=not self._started(), seed=config.seed
         )
-        backbone.trainable = self.config.backbone.trainable
+        backbone.trainable = config.backbone.trainable
         return AttributeClassifier(
             self.data.n_attributes,
-            self.config,
+            config,
             categories=self._categories(),
             backbone=backbone,
-            augment=augmentation(self.config.augment, self.config.seed),
-            scaling=scaling_of(self.config.backbone.name),
+            augment=augmentation(config.augment, config.seed),
+            scaling=scaling_of(config.backbone.name),
         )
 
     def _categories(self) -> Sequence[str]:

@@ -130,7 +130,7 @@ def test_every_make_target_and_variable_is_in_the_makefile():
     phony = " ".join(re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)).split()
     assert set(phony) == targets(MAKEFILE)
     set_by = {span.split("=")[0] for span, _ in code(README) if re.fullmatch(r"[A-Z]+=\d+", span)}
-    assert set_by == {"PORT", "HEADLESS"}
+    assert set_by == {"PORT", "HEADLESS", "MINUTES"}
     for name in set_by:
         assert re.search(rf"^{name} \?= ", MAKEFILE, re.MULTILINE)
         assert f"$({name})" in MAKEFILE or f"$(filter 1,$({name}))" in MAKEFILE

@@ -138,7 +138,7 @@ def report(work: Path, config: Config) -> None:
     for name, row in found.iterrows():
         rate = f", {row['rate']:.1f} a second" if row["rate"] > 0 else ""
         console.print(
-            f"{name}: {row['seconds']:.0f} s in {row['pieces']} piece(s){rate}", highlight=False
+            f"{name}: {row['seconds']:.0f} s in {row['pieces']:.0f} piece(s){rate}", highlight=False
         )
     learned = found.loc[[s for s in (*stages, "feature maps") if s in found.index], "seconds"].sum()
     limit = f", limit {LIMIT_MIN:.0f} min on an H200" if steps.has_gpu() else ""
