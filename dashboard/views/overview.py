@@ -60,6 +60,8 @@ def _heading(run: Run) -> None:
         n = info["relabelled"]["n_basis_images"]
         images = f"basis image{'' if n == 1 else 's'}"
         parts.append(f"{info['parent']['name']} with {n:,} {images} labelled")
+    if info.get("source_run"):
+        parts.append(f"relabelled by {info['source_run']['run_id']}, not trained on")
     if info.get("decisions"):
         st.html(f'<p class="sm-note">{escape(sentence(info["decisions"]))}</p>')
     st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))

@@ -118,7 +118,11 @@ def _survey(run: Run, out: Path, plan: Plan) -> tuple[list[list[str]], int, int,
 def _measure(writer: RunWriter) -> None:
     """What can be measured without the truth: what the basis explains, and counts of flips."""
     empty = [pd.DataFrame(columns=SCHEMAS[name].names) for name in ("metrics", "attribute_metrics")]
-    metrics, by_attribute, *_ = evaluate.remeasure(Run(writer.path), *empty)
+    run = Run(writer.path)
+    metrics, by_attribute, reliability, realised = evaluate.remeasure(run, *empty)
+    if run.has("trust"):
+        writer.write_table("reliability", reliability)
+        writer.write_table("realised", realised)
     writer.write_table("attribute_metrics", by_attribute)
     writer.write_table("metrics", metrics)
 

@@ -8,6 +8,7 @@ the source and the output must be on a disk that every machine sees under the sa
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ def require_ray() -> Any:
         raise ValueError(
             "--engine ray: needs Ray (pip install 'selfml[ray]'); or leave it at local"
         ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of every plan and bar
     return ray
 
 
