@@ -79,7 +79,7 @@ def finish(
         relabel={"n_images": n_readable, "n_unreadable": n_bad, "n_flips": made.n_flips},
         **splits,
     )
-    _measure(writer)
+    _measure(writer, n_readable)
     writer.update(status="complete", stage="complete", message="")
     return n_readable, n_bad, made.n_flips
 
@@ -115,8 +115,10 @@ def _survey(run: Run, out: Path, plan: Plan) -> tuple[list[list[str]], int, int,
     return unreadable, n_readable, n_bad, named
 
 
-def _measure(writer: RunWriter) -> None:
+def _measure(writer: RunWriter, n_readable: int) -> None:
     """What can be measured without the truth: what the basis explains, and counts of flips."""
+    if not n_readable:
+        return
     empty = [pd.DataFrame(columns=SCHEMAS[name].names) for name in ("metrics", "attribute_metrics")]
     run = Run(writer.path)
     metrics, by_attribute, reliability, realised = evaluate.remeasure(run, *empty)

@@ -14,7 +14,8 @@ that training did not see at all fare a little worse.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,30 +157,25 @@ class Relabeller:
         self.values = flips.basis_values(np.array(run.array("basis_labels")), self.model.prior)
         self.saved = _saved(folder / FEATURES_FILE)
         self.has_bands = "bands_mean" in self.saved
-        classifier = self._classifier(folder)
-        explainer = self._explainer(folder)
-        self._look = self._looking_part(classifier)
-        self._mix = _compiled(
-            explainer.reconstruction, lambda x: explainer.reconstruction(x, training=False)
-        )
-        self._rest = _compiled(explainer.flipper, self._residual_of(explainer))
+        with _policy(self.config):  # parts round their inputs by it, as in training
+            classifier = self._classifier(folder)
+            explainer = self._explainer(folder)
+            self._look = self._looking_part(classifier)
+            self._mix = _compiled(
+                explainer.reconstruction, lambda x: explainer.reconstruction(x, training=False)
+            )
+            self._rest = _compiled(explainer.flipper, self._residual_of(explainer))
         weight = explainer.flipper.weight("classifier")
         self._classifier_weight = np.asarray(ops.convert_to_numpy(weight))
 
     # ------------------------------------------------------------------------------------- loading
     def _classifier(self, folder: Path) -> AttributeClassifier:
-        policy = "mixed_bfloat16" if self.config.train.mixed_precision else "float32"
-        before = keras.mixed_precision.dtype_policy()
-        keras.mixed_precision.set_global_policy(policy)
-        try:
-            classifier = build_classifier(
-                len(self.attributes),
-                self.config,
-                categories=tuple(self.saved["classifier_categories"]),
-                load_weights=False,
-            )
-        finally:
-            keras.mixed_precision.set_global_policy(before)
+        classifier = build_classifier(
+            len(self.attributes),
+            self.config,
+            categories=tuple(self.saved["classifier_categories"]),
+            load_weights=False,
+        )
         classifier.build((None, self.size_px, self.size_px, 3))
         _load(classifier, folder / EXTRACTOR_FILE)
         return classifier
@@ -304,6 +300,18 @@ class Relabeller:
                 own = flipped & (said == bool(trust.DIRECTIONS[row.direction]))
                 confidence[own] = apply_platt(strength[own], row.slope, row.intercept)
         return confidence.astype(np.float32)
+
+
+@contextmanager
+def _policy(config: Config) -> Iterator[None]:
+    """The precision that a run was trained in, within it."""
+    before = keras.mixed_precision.dtype_policy()
+    policy = "mixed_bfloat16" if config.train.mixed_precision else "float32"
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def _compiled(of: keras.layers.Layer, function) -> Part:

@@ -157,6 +157,8 @@ def _begin(run: Run, source: Path, out: Path, *, resume: bool, shard_images: int
             raise FileExistsError(f"--out: {out} is not empty and not a relabelling; name another")
     if before and not resume:
         raise FileExistsError(f"--out: {out} was begun already; add --resume or name a new folder")
+    known = fingerprint(run)
+    source_root(source)
     (out / parts.PARTS).mkdir(parents=True, exist_ok=True)
     if before:
         shard_images = before["shard_images"]
@@ -165,7 +167,7 @@ def _begin(run: Run, source: Path, out: Path, *, resume: bool, shard_images: int
     wanted = {
         "version": 1,
         "run": str(run.path.resolve()),
-        "fingerprint": fingerprint(run),
+        "fingerprint": known,
         "source": str(source.resolve()),
         "root": str(source_root(source)),
         "plan_sha256": sha256,
