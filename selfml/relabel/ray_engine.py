@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from selfml.progress import Advance
 from selfml.relabel.worker import Worker
 
 LOCAL = ""
+CONNECT_S = 10
 
 
 class ShardActor:
@@ -88,6 +90,7 @@ def run_ray(
         gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         machines = sum(bool(node["Alive"]) for node in ray.nodes())
         workers = max(1, min(workers or gpus or machines, len(shards)))
+        workers = workers if gpus else min(workers, cpus)  # one more would wait for ever
         threads = max(1, cpus // max(workers, machines))
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.enable_operator_progress_bars = False
@@ -100,6 +103,7 @@ def run_ray(
             num_cpus=max(1, min(threads, cpus // workers)),
             num_gpus=min(1.0, gpus / workers) if gpus else None,
             fn_constructor_args=(str(out), threads),
+            runtime_env={"env_vars": _environment(threads, on_cpu=not gpus)},
         )
         for row in results.iter_rows():
             done += int(row["n_images"])
@@ -118,17 +122,24 @@ def _connect(ray: Any, address: str) -> None:
     ValueError
         In one line, where there is none at the address.
     """
-    names = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "PYTHONPATH")
-    kept = {name: os.environ[name] for name in names if name in os.environ}
-    kept["KERAS_BACKEND"] = keras.backend.backend()
     try:
+        host, _, port = address.rpartition(":")
+        if host and port.isdigit():  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), CONNECT_S).close()
         ray.init(
             address=address or "local",
-            runtime_env={"env_vars": kept},
             log_to_driver=False,
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
         )
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ValueError(f"--address: no Ray cluster at {address!r} ({reason})") from error
+
+
+def _environment(threads: int, *, on_cpu: bool) -> dict[str, str]:
+    """What an actor's process has from this one, and how many processors are its own."""
+    names = ("TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "PYTHONPATH")
+    own = {"TF_NUM_INTRAOP_THREADS": str(threads)} if on_cpu else {}
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    return {**own, **kept, "KERAS_BACKEND": keras.backend.backend()}

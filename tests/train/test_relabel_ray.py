@@ -132,3 +132,18 @@ def test_a_killed_driver_and_a_killed_worker_lose_and_double_nothing(
         assert done() < N_SHARDS
         assert process.wait(timeout=LIMIT_S) == 0
     same(local, out)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto"])
+def test_an_address_without_a_cluster_is_one_line(
+    trained, catalogue, tmp_path, monkeypatch, address
+):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    own = ("relabel", trained, catalogue, "--out", tmp_path / "out", "--engine", "ray")
+    done = subprocess.run(
+        [sys.executable, "-m", "selfml.cli", *map(str, own), "--address", address],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"selfml: --address: no Ray cluster at '{address}'")
