@@ -71,6 +71,14 @@ def _progress(run: Run) -> None:
     history = run.history()
     now = frames.progress(run.info, history)
     stage = STAGE.get(now.stage, now.stage.replace("_", " "))
+    if run.info.get("source_run"):
+        st.progress(
+            now.fraction or 0.0, text=f"Relabelling: {now.step:,} of {now.n_steps:,} images"
+        )
+        st.caption(
+            "If it was stopped, `selfml relabel` with `--resume` goes on from the last part."
+        )
+        return
     if now.fraction is None:
         st.info(f"Training: {stage}, step {now.step:,}", icon=":material/hourglass_top:")
     else:

@@ -24,7 +24,8 @@ from selfml.data.messages import UnreadableImage
 from selfml.data.storage import checked_bytes, read_image_file
 from selfml.relabel.source import Row, image_column
 
-AHEAD = 32  # images a decoding thread may be ahead of the model
+AT_ONCE = 8  # images that a thread is handed together: handing over costs as well
+AHEAD = 64  # images a decoding thread may be ahead of the model
 PARQUET_ROWS = 32  # images of a Parquet file in memory at a time
 
 Photo = tuple[np.ndarray, bytes] | UnreadableImage
@@ -63,12 +64,13 @@ class Photos:
         waiting: deque[Future] = deque()
         with quiet_pillow():
             try:
-                for row in rows:
-                    waiting.append(self._pool.submit(self._attempt, self._fetch(row)))
-                    if len(waiting) >= AHEAD * self.n_threads:
-                        yield waiting.popleft().result()
+                for start in range(0, len(rows), AT_ONCE):
+                    some = [self._fetch(row) for row in rows[start : start + AT_ONCE]]
+                    waiting.append(self._pool.submit(list, map(self._attempt, some)))
+                    if len(waiting) >= AHEAD // AT_ONCE * self.n_threads:
+                        yield from waiting.popleft().result()
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             finally:
                 for future in waiting:
                     future.cancel()
