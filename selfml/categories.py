@@ -34,6 +34,21 @@ def category_places(
     return np.array([places.get(name, 0) for name in categories], np.int32)
 
 
+def category_shares(categories: np.ndarray, names: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Share (G,) of ``rows`` that is filed under each of ``names``."""
+    of = np.array([str(name or "") for name in np.asarray(categories, dtype=object)[rows]])
+    return (of[:, None] == names).mean(axis=0)
+
+
+def category_indicators(
+    categories: Sequence[str | None], names: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """Standardised indicators (n, G) of images' categories; 0 everywhere for any other category."""
+    inside = np.array([str(name or "") for name in categories])[:, None] == names
+    block = (inside - share) / np.sqrt(share * (1 - share) + CATEGORY_FLOOR)
+    return np.where(inside.any(axis=1, keepdims=True), block, 0.0)
+
+
 def category_block(categories: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Names (G,) and standardised indicators (N, G) of the categories of an image.
 
@@ -46,7 +61,5 @@ def category_block(categories: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray
         Images whose shares of the categories are taken.
     """
     names = category_names(categories, rows)
-    inside = np.array([str(name or "") for name in categories])[:, None] == names
-    share = inside[rows].mean(axis=0)
-    block = (inside - share) / np.sqrt(share * (1 - share) + CATEGORY_FLOOR)
-    return names, np.where(inside.any(axis=1, keepdims=True), block, 0.0)
+    share = category_shares(categories, names, rows)
+    return names, category_indicators(categories, names, share)

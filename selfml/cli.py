@@ -6,9 +6,6 @@ import logging
 import os
 import shlex
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +13,8 @@ import typer
 from rich.console import Console
 
 from selfml.cli_export import RunFolder, check_import, decisions_of, export
+from selfml.cli_relabel import relabel
+from selfml.cli_support import interruptible, quiet_import
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find, correct and explain wrong attribute labels in image catalogues.",
 )
-INTERRUPTED = 130
 
 Data = Annotated[Path, typer.Argument(help="A dataset folder: images, labels.csv, clean.csv.")]
 
@@ -136,9 +134,9 @@ def train(
             decided = read_decisions(store, kept_as)
             before = run_decided_on(store, kept_as, out.resolve().parent)
             reporter.say(f"{len(decided):,} decided labels on {kept_as}")
-    with _quiet_import():
+    with quiet_import():
         from selfml.train import train as run_training
-    with _interruptible(out):
+    with interruptible(out):
         run_training(data, out, config, resume=resume, decided=decided, reporter=reporter)
     if decided is not None:
         from selfml.decided import record_gain, sentence
@@ -184,11 +182,11 @@ def benchmark(
     from selfml.progress import Reporter
 
     config = with_settings(load_recipe(recipe), settings or [])
-    with _quiet_import():
+    with quiet_import():
         from selfml.benchmark.methods import chosen_methods
         from selfml.benchmark.run import Benchmark, Plan, parse_budgets
     plan = Plan(tuple(chosen_methods(methods)), tuple(range(seeds)), parse_budgets(budgets))
-    with _interruptible(out, again=[]):
+    with interruptible(out, again=[]):
         Benchmark(data, out, config, plan, Reporter()).run(shlex.join(["selfml", *sys.argv[1:]]))
     print(f"{out / 'RESULTS.md'}")
 
@@ -207,6 +205,7 @@ def make_map(run: RunFolder) -> None:
 
 app.command()(export)
 app.command("check-import")(check_import)
+app.command()(relabel)
 
 
 @app.command("label-basis")
@@ -260,41 +259,6 @@ def restore(
     print(f"{done.path}: {done.n_decisions} decisions, checked")
     if done.before:
         print(f"{done.before}: the store as it was")
-
-
-@contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Keep TensorFlow's remarks about absent GPU libraries, written below Python, off stderr.
-
-    They come whatever its log level is. Should the import raise, all that was written is shown.
-    """
-    with tempfile.TemporaryFile() as kept:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(stderr, 2)
-            kept.seek(0)
-            os.write(2, kept.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-@contextmanager
-def _interruptible(out: Path, again: Sequence[str] = ("--resume",)) -> Iterator[None]:
-    from selfml.nn.fitting import Interrupted
-
-    try:
-        yield
-    except Interrupted:
-        more = [flag for flag in again if flag not in sys.argv]
-        command = shlex.join(["selfml", *sys.argv[1:], *more])
-        print(f"Stopped; {out} keeps what is done. Continue with: {command}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _show_tables(out: Path) -> None:

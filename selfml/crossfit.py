@@ -33,10 +33,16 @@ class CrossFit:
         Above zero means present. Rows of clean training images are left-one-out.
     penalty : float
         The ridge penalty chosen, as a fraction of the mean kernel diagonal times C.
+    weight : (d, L) float64
+    bias : (L,) float64
+        Of the classifier fitted on all clean images: ``x @ weight + bias`` are the scores of images
+        that are not among them, and of any other (:func:`scores_of`).
     """
 
     scores: np.ndarray
     penalty: float
+    weight: np.ndarray
+    bias: np.ndarray
 
 
 def leave_one_out_scores(
@@ -88,7 +94,21 @@ def leave_one_out_scores(
         scores[rows] = (x[rows].astype(np.float64) @ anchors.T / scale + 1.0) @ weights
     for columns, fit, _, left_out in solved:
         scores[np.ix_(clean_rows[fit.rows], columns)] = left_out
-    return CrossFit(scores=np.round(scores, DECIMALS), penalty=best)
+    return CrossFit(
+        scores=np.round(scores, DECIMALS),
+        penalty=best,
+        weight=anchors.T @ weights / scale,
+        bias=weights.sum(axis=0),
+    )
+
+
+def scores_of(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Scores (n, L) float32 of images (n, d) by the classifier fitted on all clean images.
+
+    Rounded as those of :func:`leave_one_out_scores` are.
+    """
+    scores = np.asarray(features, np.float64) @ weight + bias
+    return np.round(scores.astype(np.float32), DECIMALS)
 
 
 class _Ridge:

@@ -58,30 +58,51 @@ def evidence_inputs(
         llr=rates.llr,
         categories=rates.categories,
     )
-    z = np.clip(slope * fit.scores + intercept, -MAX_LOGIT, MAX_LOGIT).astype(np.float32)
+    z = calibrated(fit.scores, slope, intercept)
     term = given_term(model, data.given, model.category_index(categories, data.n_images))
     soft = sigmoid(z + term).astype(np.float32)
     soft = np.where(data.decided >= 0, data.decided, soft).astype(np.float32)
     soft[clean] = -1.0
-    return Explained(features, z, term.astype(np.float32), soft, model)
+    unseen = {
+        "unseen_weight": fit.weight,
+        "unseen_bias": fit.bias,
+        "unseen_slope": slope,
+        "unseen_intercept": intercept,
+    }
+    return Explained(features, z, term.astype(np.float32), soft, model, unseen=unseen)
+
+
+def calibrated(scores: np.ndarray, slope: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    """Platt-scaled logits z (n, L) float32 of cross-fitted scores, within ``MAX_LOGIT``."""
+    return np.clip(slope * scores + intercept, -MAX_LOGIT, MAX_LOGIT).astype(np.float32)
 
 
 def build_explainer(explained: Explained, sample: np.ndarray, config: Config) -> Explainer:
     """The untrained explainer, its atoms at the images ``sample`` (K,) of the features."""
     features, model = explained.features, explained.model
+    explainer = empty_explainer(len(sample), features.shape[1], model, config)
+    explainer.reconstruction.start_at(
+        features[sample], non_zeros=config.basis.non_zeros, seed=config.seed
+    )
+    return explainer
+
+
+def empty_explainer(
+    n_atoms: int, n_features: int, model: EvidenceModel, config: Config
+) -> Explainer:
+    """An explainer of K atoms in d dimensions whose weights are still to be set or loaded."""
     basis, flips = config.basis, config.flips
     reconstruction = SparseReconstruction(
-        len(sample),
-        features.shape[1],
+        n_atoms,
+        n_features,
         rank=basis.rank,
         dropout=basis.dropout,
         learn_basis=basis.source == "noisy",
         learn_keys=basis.learn_keys,
     )
-    reconstruction.start_at(features[sample], non_zeros=basis.non_zeros, seed=config.seed)
     flipper = LabelFlipper(
         len(model.prior),
-        features.shape[1],
+        n_features,
         n_categories=len(model.categories) * flips.category_bias,
         hidden=flips.hidden,
         smoothing=flips.smoothing,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from selfml.categories import category_block, category_places
+from selfml.categories import category_block, category_places, category_shares
 from selfml.config import BasisConfig
 from selfml.nn.augment import augmentation
 from selfml.nn.classifier import AttributeClassifier
@@ -22,6 +22,8 @@ from selfml.training_data import TrainingData
 PREDICT_BATCH = 128
 LARGEST_DEVIATION = 6.0
 ADAPT_IMAGES = 1000
+LARGEST_HALF = 65504  # the largest number of float16, as which maps are cached
+EXTRACTOR_FILE = "extractor.weights.h5"  # the classifier as pre-trained, which made the features
 
 
 class Part(keras.Model):
@@ -181,7 +183,7 @@ class Extractor:
                     self.session.check()
                     x = run_batch(turned, x) if version else x
                     found = run_batch(plain, x)[: len(chunk)]
-                    maps[chunk, version] = np.clip(found, -65504, 65504)
+                    maps[chunk, version] = np.clip(found, -LARGEST_HALF, LARGEST_HALF)
                     done += len(chunk)
                     advance(done)
 
@@ -218,7 +220,11 @@ def descriptor(extractor: Extractor, data: TrainingData, basis: BasisConfig) -> 
         names, block = category_block(categories, data.splits.noisy_train)
         weight = basis.category_weight * np.sqrt(total / max(len(names), 1))
         parts.append((weight * block).astype(np.float32))
-        extractor.standardisation |= {"categories": names, "category_weight": np.array(weight)}
+        extractor.standardisation |= {
+            "categories": names,
+            "category_weight": np.array(weight),
+            "category_share": category_shares(categories, names, data.splits.noisy_train),
+        }
     return np.concatenate(parts, axis=1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,9 @@ class Explained:
         What z and the given label say of images of N; -1 for clean training images.
     model : EvidenceModel
         Priors and rates; the trained weights are filled in by :meth:`evidence_model`.
+    unseen : dict of str to array
+        The classifier that gives z of images that are not clean training ones: ``unseen_weight``
+        (d', L), ``unseen_bias``, ``unseen_slope``, ``unseen_intercept`` (L,).
     """
 
     features: np.ndarray
@@ -49,6 +52,7 @@ class Explained:
     model: EvidenceModel
     explainer: Explainer | None = None
     basis_labels: BasisLabels | None = None
+    unseen: dict[str, np.ndarray] = field(default_factory=dict)
 
     def fields(self, data: TrainingData) -> dict[str, Field]:
         """What an explainer's batch consists of."""

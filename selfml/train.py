@@ -26,14 +26,12 @@ from selfml.data.dataset import DatasetError
 from selfml.decided import DECIDED_FILE, to_csv
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
-from selfml.extract import Extractor, classifier_features, descriptor
+from selfml.extract import EXTRACTOR_FILE, Extractor, classifier_features, descriptor
 from selfml.faithfulness_measures import measure_faithfulness
 from selfml.flips import sigmoid
 from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
-from selfml.nn.augment import augmentation
-from selfml.nn.backbones import build_backbone, scaling_of
-from selfml.nn.classifier import AttributeClassifier
+from selfml.nn.classifier import AttributeClassifier, build_classifier
 from selfml.nn.devices import shared_by
 from selfml.nn.fitting import Session, fit_stage, stop_on_signals
 from selfml.nn.input_pipeline import Batches, Field, rows_of
@@ -142,18 +140,11 @@ class Training:
         self.extractor = Extractor(session, self.classifier, data)
 
     def _new_classifier(self) -> AttributeClassifier:
-        config = self.config
-        backbone = build_backbone(
-            config.backbone, config.data.size_px, load_weights=not self._started(), seed=config.seed
-        )
-        backbone.trainable = config.backbone.trainable
-        return AttributeClassifier(
+        return build_classifier(
             self.data.n_attributes,
-            config,
+            self.config,
             categories=self._categories(),
-            backbone=backbone,
-            augment=augmentation(config.augment, config.seed),
-            scaling=scaling_of(config.backbone.name),
+            load_weights=not self._started(),
         )
 
     def _categories(self) -> Sequence[str]:
@@ -178,6 +169,7 @@ class Training:
         self._save_models(explained)
         write_results(self.session, self.data, explained)
         self.classifier.set_weights(pretrained)  # those that made the features
+        self.classifier.save_weights(self.session.writer.path / "model" / EXTRACTOR_FILE)
         self._write_stability(explained)
 
     def _write_stability(self, explained: Explained) -> None:
@@ -346,5 +338,7 @@ class Training:
         np.savez(
             folder / "features.npz",
             **self.extractor.standardisation,
+            **explained.unseen,
+            cached=np.array(self.extractor.maps is not None),
             classifier_categories=names,
         )

@@ -75,6 +75,8 @@ STATUS = {
     "kind to prove anything; set more verified images aside",
     "not_precise": "no guarantee: not even the most confident flips of this kind were right often "
     "enough on the images that were set aside",
+    "unseen": "no guarantee: what was proven was proven of the images trained on, and these are "
+    "others",
     "relabelled": "no guarantee: basis images were labelled after training, and what was proven "
     "was proven of the flips before that; train again with these labels in clean.csv for a new one",
 }

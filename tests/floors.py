@@ -31,9 +31,10 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             "selfml.stability",
             *("selfml.train", "selfml.run_start"),
             *("selfml.maps", "selfml.report"),
+            "selfml.relabel.*",
         ),
         4: ("selfml.benchmark.*",),
-        5: ("selfml.cli", "selfml.cli_export"),
+        5: (*("selfml.cli", "selfml.cli_export", "selfml.cli_relabel", "selfml.cli_support"),),
     },
     "dashboard": {
         0: (
@@ -76,6 +77,7 @@ LAZY = {
     "selfml.maps": {"openTSNE", "umap"},
     "selfml.benchmark.cleanlab_peer": {"cleanlab"},
     "selfml.benchmark.figures": {"plotly"},
+    "selfml.relabel.ray_engine": {"ray"},
     "selfml.decisions": {"sqlalchemy"},
     "selfml.decision_tables": {"sqlalchemy"},
     "selfml.decision_queries": {"sqlalchemy"},

@@ -40,7 +40,7 @@ def test_help_names_every_command(selfml):
     assert set(COMMANDS) == {
         *("check", "synth", "recipes", "train"),
         *("evaluate", "map", "export", "check-import", "benchmark", "label-basis"),
-        *("backup", "restore"),
+        *("backup", "restore", "relabel"),
     }
     for name, command in COMMANDS.items():
         first = command.help.split("\n")[0].split(",")[0][:40]

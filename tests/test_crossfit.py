@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from selfml.crossfit import PENALTIES, leave_one_out_scores
+from selfml.crossfit import PENALTIES, leave_one_out_scores, scores_of
 
 N, C, D, L = 20, 14, 4, 5
 
@@ -114,3 +114,17 @@ def test_too_few_rows():
     features, labels, clean = case()
     with pytest.raises(ValueError, match="clean_rows: at least 3"):
         leave_one_out_scores(features, labels[:2], clean[:2])
+
+
+def test_images_that_are_not_clean_have_the_same_scores_by_their_features_alone():
+    """As unseen images are scored: with the weights that are stored, without the clean images."""
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(40, 6))
+    clean = np.arange(3, 28, 2)
+    labels = rng.integers(-1, 2, (len(clean), 4)).astype(np.int8)
+    fit = leave_one_out_scores(features, labels, clean)
+    others = np.setdiff1d(np.arange(40), clean)
+    scores = scores_of(features, fit.weight, fit.bias)
+    np.testing.assert_allclose(scores[others], fit.scores[others], atol=1.1e-5)
+    known = clean[(labels >= 0).all(axis=1)]
+    assert (abs(scores[known] - fit.scores[known]) > 1e-3).any()  # those are left out there

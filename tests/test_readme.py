@@ -93,7 +93,7 @@ def test_every_command_is_in_the_readme():
 def test_required_options_are_shown_bare_and_others_in_brackets():
     """Only of the commands that show brackets at all."""
     shown = [cell for cell, _ in table(README, "command") if "[" in cell]
-    assert len(shown) == 5
+    assert len(shown) == 6
     for cell in shown:
         optional = set(re.findall(r"\[(--[\w-]+)", cell))
         bare = set(re.findall(r"(?<!\[)(--[\w-]+)", cell))
@@ -156,7 +156,7 @@ def test_python_version_and_extras_are_those_of_the_project():
     (version,) = re.findall(r"With Python ([\d.]+) or newer", README)
     assert PROJECT["requires-python"] == f">={version}"
     extras = {name for of in re.findall(r"\.\[([\w,]+)\]", README) for name in of.split(",")}
-    assert extras == {"gpu", "jax", "benchmark", "postgres", "auth"}
+    assert extras == {"gpu", "jax", "benchmark", "postgres", "auth", "ray"}
     assert extras <= PROJECT["optional-dependencies"].keys()
 
 

@@ -60,6 +60,9 @@ def _heading(run: Run) -> None:
         n = info["relabelled"]["n_basis_images"]
         images = f"basis image{'' if n == 1 else 's'}"
         parts.append(f"{components.plain(info['parent']['name'])} with {n:,} {images} labelled")
+    if info.get("source_run"):
+        source = components.plain(info["source_run"]["run_id"])
+        parts.append(f"relabelled by {source}, not trained on")
     if info.get("decisions"):
         st.html(f'<p class="sm-note">{escape(sentence(info["decisions"]))}</p>')
     st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))
@@ -69,6 +72,14 @@ def _progress(run: Run) -> None:
     history = run.history()
     now = frames.progress(run.info, history)
     stage = STAGE.get(now.stage, now.stage.replace("_", " "))
+    if run.info.get("source_run"):
+        st.progress(
+            now.fraction or 0.0, text=f"Relabelling: {now.step:,} of {now.n_steps:,} images"
+        )
+        st.caption(
+            "If it was stopped, `selfml relabel` with `--resume` goes on from the last part."
+        )
+        return
     if now.fraction is None:
         st.info(f"Training: {stage}, step {now.step:,}", icon=":material/hourglass_top:")
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from selfml.corrections import restore
 from selfml.data.messages import DatasetError, Findings, has_control, quote, some
 
-_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": 255}  # 255 is -1 as int8
+LABEL_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": 255}  # 255 is -1 as int8
 _RESERVED = ("file_name", "category", "split")
 
 
@@ -39,7 +39,7 @@ def read_table(
             f"{path.name}: the file is empty; its first row names the columns (file_name, then one "
             "per attribute). Write it again."
         )
-    header = _read_header(path, *first)
+    header = read_header(path, *first)
     attributes = _choose_attributes(path.name, header, known, findings)
     columns = [header.index(name) for name in attributes]
     text_at = header.index(text_column) if text_column in header else None
@@ -54,7 +54,7 @@ def read_table(
             )
             continue
         name = tidy_name(cells[name_at])
-        problem = _name_problem(name)
+        problem = name_problem(name)
         if problem:
             findings.error(f"{here}: file_name {quote(cells[name_at])} {problem}")
             continue
@@ -168,7 +168,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _read_header(path: Path, row: int, cells: list[str]) -> list[str]:
+def read_header(path: Path, row: int, cells: list[str]) -> list[str]:
     """Return the stripped column names, or raise for a header no row could be read under."""
     names = [column_name(cell) for cell in cells]
     here = f"{path.name}, row {row}"
@@ -236,12 +236,12 @@ def _choose_attributes(
 def _row_codes(here, cells, columns, attributes, findings) -> bytes:
     """Return one row's labels as bytes (255 unknown); a bad cell is an error and unknown."""
     try:
-        return bytes([_CODES[cells[at]] for at in columns])
+        return bytes([LABEL_CODES[cells[at]] for at in columns])
     except KeyError:
         pass
     codes = []
     for at, attribute in zip(columns, attributes, strict=True):
-        code = _CODES.get(cells[at].strip())
+        code = LABEL_CODES.get(cells[at].strip())
         if code is None:
             findings.error(
                 f"{here}, column {quote(attribute)}: a label is 0, 1 or blank (unknown), not "
@@ -251,7 +251,7 @@ def _row_codes(here, cells, columns, attributes, findings) -> bytes:
     return bytes(codes)
 
 
-def _name_problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
     """Return the rule a tidied name breaks and the next step, or None."""
     if name in ("", "."):
         return "is blank; every row names its image. Fill it in or remove the row."

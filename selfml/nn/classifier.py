@@ -6,15 +6,15 @@ torch run the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from selfml.config import Config
-from selfml.nn.augment import RandomAffine
-from selfml.nn.backbones import InputScaling
+from selfml.nn.augment import RandomAffine, augmentation
+from selfml.nn.backbones import InputScaling, build_backbone, scaling_of
 from selfml.nn.devices import part_of_loss
 from selfml.nn.losses import focal_loss
 
@@ -181,3 +181,32 @@ class AttributeClassifier(keras.Model):
             return part_of_loss(self.loss_function(y, y_pred, self.optimizer.iterations))
         train = self.settings.train
         return part_of_loss(focal_loss(y, y_pred, gamma=train.gamma, alpha=train.alpha))
+
+
+def build_classifier(
+    n_attributes: int, config: Config, *, categories: Sequence[str] = (), load_weights: bool = True
+) -> AttributeClassifier:
+    """The classifier of a configuration, over its backbone.
+
+    Parameters
+    ----------
+    load_weights : bool
+        False builds the backbone with random weights, for a checkpoint to be loaded into.
+
+    Raises
+    ------
+    BackboneError
+        When the backbone or its weights are not to be had.
+    """
+    backbone = build_backbone(
+        config.backbone, config.data.size_px, load_weights=load_weights, seed=config.seed
+    )
+    backbone.trainable = config.backbone.trainable
+    return AttributeClassifier(
+        n_attributes,
+        config,
+        categories=categories,
+        backbone=backbone,
+        augment=augmentation(config.augment, config.seed),
+        scaling=scaling_of(config.backbone.name),
+    )

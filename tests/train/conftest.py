@@ -10,6 +10,7 @@ from selfml.data.garments import write_catalogue
 from selfml.progress import Reporter
 from selfml.run import Run
 from selfml.train import train
+from tests.train.relabelling import go
 from tests.training import PAPER_LIKE, tiny_config
 
 QUIET = Reporter(quiet=True)
@@ -39,3 +40,12 @@ def paper_like(catalogue, tmp_path_factory) -> Path:
 @pytest.fixture(params=["trained", "paper_like"])
 def any_run(request) -> Run:
     return Run(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="session")
+def relabelled(trained, catalogue, tmp_path_factory) -> Path:
+    """The tiny catalogue relabelled by the run that was trained on it."""
+    out = tmp_path_factory.mktemp("relabelled") / "again"
+    done = go(trained, catalogue, out)
+    assert (done.n_images, done.n_unreadable) == (150, 0)
+    return out

@@ -25,7 +25,7 @@ def test_run_is_complete(any_run):
     assert not list(any_run.path.rglob("*.tmp"))
     assert (any_run.path / "thumbnails.bin").stat().st_size > 1000
     assert {p.name for p in (any_run.path / "model").iterdir()} == {
-        *("classifier.weights.h5", "explainer.weights.h5", "features.npz"),
+        *("classifier.weights.h5", "explainer.weights.h5", "extractor.weights.h5", "features.npz"),
     }
     info = any_run.info
     assert info["n_images"] == 150

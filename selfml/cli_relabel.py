@@ -1,0 +1,60 @@
+"""The command that applies a trained run to another catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfml.cli_export import RunFolder
+from selfml.cli_support import interruptible, quiet_import
+
+
+def relabel(
+    run: RunFolder,
+    source: Annotated[
+        Path, typer.Argument(help="Images: a folder, a CSV of paths, or Parquet with image bytes.")
+    ],
+    out: Annotated[Path, typer.Option(help="The new run directory, with Parquet parts in it.")],
+    engine: Annotated[
+        str, typer.Option(help="local: this process; ray: many, also on other machines.")
+    ] = "local",
+    address: Annotated[
+        str, typer.Option(help="With ray: of a running cluster (auto: the one of this machine).")
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="With ray: how many; 0: one a GPU, else one a machine.")
+    ] = 0,
+    coefficients: Annotated[
+        str, typer.Option(help="trained: by the trained C_X; projection: the nearest mixture.")
+    ] = "trained",
+    shard_images: Annotated[
+        int, typer.Option(min=1, help="Images a part; what a stop may lose.")
+    ] = 2048,
+    thumbnails: Annotated[bool, typer.Option(help="Keep small pictures for the dashboard.")] = True,
+    resume: Annotated[bool, typer.Option(help="Go on where an earlier call stopped.")] = False,
+) -> None:
+    """Correct and explain the labels of images that were not trained on."""
+    with quiet_import():
+        from selfml.relabel.start import Engine
+        from selfml.relabel.start import relabel as start
+
+    with interruptible(out):
+        done = start(
+            run,
+            source,
+            out,
+            coefficients=coefficients,
+            engine=Engine(engine, workers, address),
+            resume=resume,
+            thumbnails=thumbnails,
+            shard_images=shard_images,
+        )
+    print(
+        f"{out}: {done.n_images} images relabelled, {done.n_flips} labels flipped; "
+        f"{done.n_unreadable} images could not be read"
+    )
+    if done.n_unreadable:
+        print(f"Why is in the column error of {out / 'parts'}/*.parquet.")
+    print("No flip is accepted without a look: nothing is proven of images not trained on.")

@@ -1,0 +1,152 @@
+"""One shard from images to its part: what every engine calls, and all that an engine needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from selfml.data.messages import UnreadableImage
+from selfml.extract import PREDICT_BATCH
+from selfml.relabel.model import Predicted, Relabeller
+from selfml.relabel.parts import (
+    given_labels,
+    part_path,
+    part_schema,
+    read_manifest,
+    spread,
+    write_part,
+)
+from selfml.relabel.photos import Photos
+from selfml.relabel.plan import PLAN_FILE, Plan
+from selfml.relabel.source import Row
+from selfml.run import Run
+
+
+class Worker:
+    """Holds a loaded run and does shards of a relabelling that was begun in ``out``.
+
+    Parameters
+    ----------
+    out : path
+        With its manifest and its plan; the run and the source are where the manifest says, so on
+        several machines all three must be on a disk that each of them sees under the same path.
+    n_threads : int, optional
+        That decode; the processors of this machine by default.
+    """
+
+    def __init__(self, out: str | Path, *, n_threads: int | None = None):
+        self.out = Path(out)
+        begun = read_manifest(self.out)
+        self.relabeller = Relabeller(Run(begun["run"]), coefficients=begun["coefficients"])
+        self.plan = Plan(self.out / PLAN_FILE)
+        self.photos = Photos(
+            Path(begun["root"]),
+            self.relabeller.size_px,
+            thumbnails=begun["thumbnails"],
+            n_threads=n_threads or os.cpu_count() or 1,
+        )
+        n_features = self.relabeller.basis.shape[1]
+        self.schema = part_schema(len(self.relabeller.attributes), n_features)
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        self.photos.close()
+
+    def do(self, shard: int, check: Callable[[], None] = lambda: None) -> tuple[int, int]:
+        """Write the part of a shard; returns its images, and those of them with an error.
+
+        ``check`` is called between batches and may raise: then nothing is written.
+        """
+        rows = self.plan.shard(shard)
+        seen, thumbnails, errors = self._look(rows, check)
+        where = np.array([error is None for error in errors])
+        table = self._table(rows, seen, where, thumbnails, errors)
+        write_part(table, part_path(self.out, shard))
+        return len(rows), int((~where).sum())
+
+    def _look(
+        self, rows: list[Row], check: Callable[[], None]
+    ) -> tuple[list[np.ndarray], list[bytes | None], list[str | None]]:
+        """What the extractor sees of each readable image, batch by batch, and what else is kept."""
+        size = self.relabeller.size_px
+        batch = np.zeros((PREDICT_BATCH, size, size, 3), np.uint8)
+        n, seen, thumbnails, errors = 0, [], [], []
+        for photo in self.photos.decoded(rows):
+            if isinstance(photo, UnreadableImage):
+                thumbnails.append(None)
+                errors.append(str(photo))
+                continue
+            batch[n], webp = photo
+            thumbnails.append(webp or None)
+            errors.append(None)
+            n += 1
+            if n == PREDICT_BATCH:
+                check()
+                seen.append(self.relabeller.look(batch))
+                n = 0
+        if n:
+            seen.append(self.relabeller.look(batch[:n]))
+        return seen, thumbnails, errors
+
+    def _table(
+        self,
+        rows: list[Row],
+        seen: list[np.ndarray],
+        where: np.ndarray,
+        thumbnails: list[bytes | None],
+        errors: list[str | None],
+    ) -> pa.Table:
+        columns: dict[str, pa.Array] = {
+            "image_id": pa.array([row.image_id for row in rows], pa.string()),
+            "category": pa.array([row.category for row in rows], pa.string()),
+            "error": pa.array(errors, pa.string()),
+            "thumbnail": pa.array(thumbnails, pa.binary()),
+        }
+        if where.any():
+            used = [row for row, ok in zip(rows, where, strict=True) if ok]
+            given = given_labels(used)
+            categories = [row.category for row in used]
+            said = self.relabeller.predict(np.concatenate(seen), given, categories)
+            columns |= self._said(said, given, where)
+        missing = [name for name in self.schema.names if name not in columns]
+        nulls = {name: pa.nulls(len(rows), self.schema.field(name).type) for name in missing}
+        return pa.table({**columns, **nulls}).select(self.schema.names).cast(self.schema)
+
+    def _said(self, said: Predicted, given: np.ndarray, where: np.ndarray) -> dict[str, pa.Array]:
+        distance = np.zeros(len(where), np.float32)
+        distance[where] = said.hull_distance
+        index, coefficient = sparse_lists(said, where)
+        return {
+            "basis_index": index,
+            "coefficient": coefficient,
+            "label_score": spread(said.scores, where, pa.float32()),
+            "given": spread(given, where, pa.int8()),
+            "corrected": spread(said.corrected, where, pa.int8()),
+            "strict": spread(said.strict, where, pa.int8()),
+            "score": spread(said.deciding.astype(np.float32), where, pa.float32()),
+            "confidence": spread(said.confidence, where, pa.float32()),
+            "auto_accept": spread(np.zeros(given.shape, bool), where, pa.bool_()),
+            "hull_distance": pa.array(distance, mask=~where),
+            "term_classifier": spread(said.classifier, where, pa.float32()),
+            "term_residual": spread(said.residual, where, pa.float32()),
+            "features": spread(said.features.astype(np.float16), where, pa.float16()),
+        }
+
+
+def sparse_lists(said: Predicted, where: np.ndarray) -> tuple[pa.ListArray, pa.ListArray]:
+    """Indices and coefficients above zero of each image, as lists; null where there is none."""
+    c = said.coefficients.tocsr()
+    c.eliminate_zeros()
+    c.sort_indices()
+    counts = np.zeros(len(where), np.int32)
+    counts[where] = np.diff(c.indptr)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    mask = pa.array(~where)
+    return (
+        pa.ListArray.from_arrays(offsets, pa.array(c.indices.astype(np.int32)), mask=mask),
+        pa.ListArray.from_arrays(offsets, pa.array(c.data.astype(np.float32)), mask=mask),
+    )
