@@ -21,7 +21,7 @@ def relabel(
         str, typer.Option(help="local: this process; ray: many, also on other machines.")
     ] = "local",
     address: Annotated[
-        str, typer.Option(help="With ray: of a running cluster (auto: the one of this machine).")
+        str, typer.Option(help="With ray: HOST:PORT of a running cluster; else one is started.")
     ] = "",
     workers: Annotated[
         int, typer.Option(min=0, help="With ray: how many; 0: one a GPU, else one a machine.")

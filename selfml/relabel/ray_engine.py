@@ -79,7 +79,12 @@ def run_ray(
     workers : int
         How many actors; 0 is one a GPU or, where there is none, one a machine.
     address : str
-        Of a cluster that is running; empty starts one on this machine and ends it again.
+        Of a cluster that is running, HOST:PORT; empty starts one here and ends it again.
+
+    Raises
+    ------
+    ValueError
+        In one line, where there is no such cluster, or a shard fails whoever does it.
     """
     ray = require_ray()
     started = not ray.is_initialized()
@@ -109,6 +114,13 @@ def run_ray(
             done += int(row["n_images"])
             advance(done)
             check()
+    except ray.exceptions.RayError as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = lines[-1].strip()[:200]
+        raise ValueError(
+            f"--engine ray: a worker failed for good ({reason}); what is finished is kept, and "
+            "--resume goes on"
+        ) from error
     finally:
         if started:
             ray.shutdown()

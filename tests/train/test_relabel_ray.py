@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from selfml.nn.fitting import Interrupted
 from selfml.progress import Reporter
 from selfml.relabel import parts
+from selfml.relabel.model import fingerprint
 from selfml.relabel.start import relabel
 from selfml.run import Run
+from tests.training import Interrupting
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = pytest.mark.slow
@@ -29,8 +33,8 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED":
 
 def started(*arguments: object, **how) -> subprocess.Popen:
     command = [sys.executable, "-m", *map(str, arguments)]
-    quiet = {"stderr": subprocess.DEVNULL, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **quiet, **how)
+    piped = {"stderr": subprocess.DEVNULL, "text": True} | how
+    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **piped)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +58,10 @@ def local(trained, catalogue, tmp_path_factory) -> Path:
     return out
 
 
-def by_ray(trained: Path, catalogue: Path, out: Path, *options: object) -> subprocess.Popen:
+def by_ray(trained: Path, catalogue: Path, out: Path, *options: object, **how) -> subprocess.Popen:
     own = ("selfml.cli", "relabel", trained, catalogue, "--out", out, "--engine", "ray")
     sizes = ("--shard-images", SHARD, "--workers", 2)
-    return started(*own, *sizes, *options, stdout=subprocess.DEVNULL)
+    return started(*own, *sizes, *options, stdout=subprocess.DEVNULL, **how)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen) -> None:
@@ -134,11 +138,8 @@ def test_a_killed_driver_and_a_killed_worker_lose_and_double_nothing(
     same(local, out)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto"])
-def test_an_address_without_a_cluster_is_one_line(
-    trained, catalogue, tmp_path, monkeypatch, address
-):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+def test_an_address_without_a_cluster_is_one_line(trained, catalogue, tmp_path):
+    address = "127.0.0.1:1"
     own = ("relabel", trained, catalogue, "--out", tmp_path / "out", "--engine", "ray")
     done = subprocess.run(
         [sys.executable, "-m", "selfml.cli", *map(str, own), "--address", address],
@@ -147,3 +148,19 @@ def test_an_address_without_a_cluster_is_one_line(
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"selfml: --address: no Ray cluster at '{address}'")
+
+
+def test_a_shard_that_no_worker_can_do_is_one_line(trained, catalogue, tmp_path):
+    """Its run is gone before the actors read it: they fail, whoever tries again."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    out = tmp_path / "out"
+    with pytest.raises(Interrupted):
+        relabel(run, catalogue, out, shard_images=50, reporter=Interrupting("relabelling", 50))
+    (run / "basis.npy").write_bytes(b"damaged")
+    manifest = parts.read_manifest(out)
+    parts.write_manifest(out, manifest | {"fingerprint": fingerprint(Run(run))})
+    with by_ray(run, catalogue, out, "--resume", stderr=subprocess.PIPE) as process:
+        said = process.communicate(timeout=LIMIT_S)[1]
+    assert process.returncode == 1
+    assert "selfml: --engine ray: a worker failed for good" in said.strip().splitlines()[-1]
+    assert "Traceback" not in said.strip().splitlines()[-1]
