@@ -192,7 +192,8 @@ def _person(claims: Mapping) -> Person | None:
     if claims.get("is_logged_in") is not True:
         return None
     email = str(claims.get("email") or "").strip().lower()
-    verified = str(claims.get("email_verified", True)).lower() == "true"
+    said = claims.get("email_verified", settings().trust_email)
+    verified = str(said).lower() == "true"
     if not verified or not re.fullmatch(r"[^\s@;,]+@[^\s@;,]+", email):
         email = ""
     role = role_of(email, role_rules(settings().roles)) if email else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import streamlit as st
 
 from dashboard import access
@@ -30,7 +32,7 @@ def attempt(act, *args, **kwargs):
         event(
             act.__name__,
             auditor=person.id,
-            catalogue=args[0],
+            catalogue=PurePath(args[0]).name,
             run=kwargs.get("run_id"),
             n=getattr(done, "n_cells", None),
         )

@@ -93,7 +93,7 @@ def _decide(desk: Desk, flips: pd.DataFrame, act: str) -> None:
         ("reject", [cell for cell, wrong in zip(cells, marked, strict=True) if wrong]),
         ("accept", [cell for cell, wrong in zip(cells, marked, strict=True) if not wrong]),
     ]
-    keys, said = [], []
+    keys, said, n_conflicts = [], [], 0
     for decision, some in parts:
         if not some:
             continue
@@ -104,7 +104,13 @@ def _decide(desk: Desk, flips: pd.DataFrame, act: str) -> None:
         if written is None:
             break  # said above the page; what was written so far is offered to be taken back
         keys.append(written.key)
+        n_conflicts += written.n_conflicts
         said.append(f"{written.n_cells:,} {frames.SAID[decision]}")
     if keys:
         keep_for_undo(desk, keys, ", ".join(said) + ".")
         forget()
+    controls = sum(desk.is_control(name) for name in names_of(flips))
+    if n_conflicts > controls:  # a control that others decided otherwise is none
+        st.session_state["audit_note"] = (
+            "Somebody decided otherwise on some of them meanwhile: see the conflicts."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from html import escape
+from pathlib import PurePath
 
 import pandas as pd
 import streamlit as st
@@ -25,6 +26,23 @@ HISTORY = 200
 SUSPECTS = 12
 LABEL_OF = {"yes": 1, "no": 0}
 SAYS = {1: "yes", 0: "no", -1: "unknown"}
+
+
+def say_other_names(desk: Desk) -> None:
+    """Where nothing is decided here but on a folder of this name elsewhere: it may have moved."""
+    if st.session_state.get("audit_moved", ("", []))[0] != desk.catalogue:  # once for each tab
+        named = desk.store.catalogues()
+        alike = [name for name in named if PurePath(name).name == desk.shop]
+        moved = [] if desk.catalogue in named else alike
+        st.session_state["audit_moved"] = (desk.catalogue, moved)
+    moved = st.session_state["audit_moved"][1]
+    if moved:
+        listed = ", ".join(components.plain(name) for name in moved)
+        st.warning(
+            f"Nothing is decided on this catalogue, but there are decisions on {listed}. If that "
+            "is the same one, train with `--set data.catalogue=` and that name.",
+            icon=":material/help:",
+        )
 
 
 # ------------------------------------------------------------------------------- all at once

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import components
+from dashboard import access, components
 from dashboard.audit_queue import Desk
-from dashboard.frames.controls import EVERY, by_auditor
+from dashboard.frames.controls import EVERY, by_auditor, first_answers
 from selfml.agreement import kappas
 
 HELP = {
@@ -20,16 +20,24 @@ HELP = {
 def show_people(desk: Desk) -> None:
     """Who decided how much, who trusts too much, and how far two agree."""
     said = desk.store.of_auditors(desk.catalogue, settling=False)
-    if said.empty:
+    first = first_answers(desk.store.history(desk.catalogue))
+    if first.empty:
         components.empty_state("No decision yet", "Begin with **One at a time**.")
         return
-    rows = by_auditor(desk.run, desk.controls, said)
+    rows = by_auditor(desk.run, desk.controls, first)
+    if not access.require("viewer").may("admin"):
+        rows = rows[["auditor", "decided", "accepted", "rejected", "unsure"]]
     st.subheader("What each decided", anchor=False)
-    if len(desk.controls.keys):
+    if "over-trust" not in rows:
         st.caption(
-            f"About one item in {EVERY + 1} is a flip of a verified image, whose right label is "
-            "known and not shown. Who accepts the wrong ones among these trusts the proposals too "
-            "much."
+            "First answers, taken back or not. An admin sees how each does on control items."
+        )
+    elif len(desk.controls.keys):
+        st.caption(
+            f"First answers, taken back or not. One at a time, about one item in {EVERY + 1} is a "
+            "flip of a verified image, whose right label is known and not shown beside it. Who "
+            "accepts the wrong ones among these trusts the proposals too much; who looks them up "
+            "under Flips cannot be told apart."
         )
     else:
         st.caption("No flip of a verified image can serve as a control item in this run.")
@@ -46,5 +54,9 @@ def show_people(desk: Desk) -> None:
     if agreement.empty:
         st.caption("No two auditors decided the same flip by themselves yet.")
         return
+    st.caption(
+        "Items are kept for one person, so two meet mostly on control items, half of which are "
+        "wrong on purpose: kappa says how they judge these."
+    )
     st.dataframe(agreement, hide_index=True, width="stretch")
     components.download_csv(agreement, "agreement")

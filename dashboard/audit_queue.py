@@ -169,7 +169,8 @@ def _with_control(desk: Desk, ahead: Ahead, own: set[int]) -> Ahead:
     if ahead.flips.empty:
         return ahead
     like = float(ahead.flips["confidence"].median())
-    wait, control = next_control(desk.run, desk.controls, desk.query, own, desk.auditor, like)
+    n = len(ahead.flips)
+    wait, control = next_control(desk.run, desk.controls, desk.query, own, desk.auditor, like, n)
     if control.empty or wait > len(ahead.flips):
         return ahead
     parts = [ahead.flips.iloc[:wait], control, ahead.flips.iloc[wait:]]

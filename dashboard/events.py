@@ -11,7 +11,7 @@ sign-out     a person leaves
 decide       a batch of decisions was written; ``n`` of them
 undo         a batch was taken back
 save-run     labels of basis images were saved as a new run
-export       a table was saved
+export       a table or corrected labels were saved
 refused      somebody without the role, or an image address that is not valid
 error        the store or a run does not answer, or a page failed; the kind of error only
 ===========  =====================================================================================

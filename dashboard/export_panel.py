@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, flip_cards
+from dashboard import access, components, flip_cards
+from dashboard.events import event
 from selfml.audited import audited_flips
 from selfml.decisions import Store
 from selfml.export import dataset_folder, export, outlook
@@ -68,9 +69,15 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
         "Made when the button is pressed; the same decisions give the same files. A label that the "
         "shop has changed since training stays as the shop has it."
     )
+    auditor = access.require("viewer").id  # the function runs outside of the session
+
+    def made() -> bytes:
+        event("export", auditor=auditor, what="corrected.zip", n=len(chosen))
+        return archive(run, store, ending, with_auto=bool(with_auto and n_auto))
+
     st.download_button(
         "Download corrected labels",
-        lambda: archive(run, store, ending, with_auto=bool(with_auto and n_auto)),
+        made,
         file_name=f"{_plain(PurePath(catalogue).name)}-corrected.zip",
         mime="application/zip",
         icon=":material/download:",

@@ -12,6 +12,8 @@ SELFML_SECRETS        The content of ``.streamlit/secrets.toml``, where    that 
                       there is no such file: how people sign in
 SELFML_ROLES          Who may do what (:mod:`dashboard.access`), for       nobody gets in
                       example ``admin=a@x.org; auditor=*@shop.org``        where one signs in
+SELFML_TRUST_EMAIL    ``on``: an address counts as verified where the      off
+                      provider does not say (a company's own provider)
 SELFML_SECRET_KEY     Signs addresses of images; set it where several      random, one a
                       processes serve one site                             process
 SELFML_IMAGE_HOURS    How long an image's address stays valid, in hours    12
@@ -43,6 +45,7 @@ class Settings:
     database_url: str
     auditor: str
     roles: str
+    trust_email: bool
     log: bool
 
 
@@ -71,6 +74,7 @@ def settings() -> Settings:
         database_url=os.environ.get("DATABASE_URL") or f"sqlite:///{runs_folder / 'decisions.db'}",
         auditor=(os.environ.get("SELFML_AUDITOR") or "").strip() or "local",
         roles=(os.environ.get("SELFML_ROLES") or "").strip(),
+        trust_email=os.environ.get("SELFML_TRUST_EMAIL", "").strip().lower() == "on",
         log=os.environ.get("SELFML_LOG", "on").strip().lower() not in ("off", "0", "false", "no"),
     )
 

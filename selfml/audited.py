@@ -70,7 +70,8 @@ def audited_flips(
     agreed = said.groupby(["image_id", "attribute", "label"])["auditor"]
     names = agreed.agg(lambda who: ", ".join(sorted(who))).rename("auditors").reset_index()
     wanted = cells.assign(given=given, decision=cells["state"])
-    wanted = wanted[(wanted["label"] >= 0) & (wanted["label"] != given)]
+    changes = (wanted["label"] >= 0) & (wanted["label"] != given) & (given >= 0)
+    wanted = wanted[changes]  # what the shop leaves blank stays blank
     wanted = wanted.merge(names, on=["image_id", "attribute", "label"])
     wanted = wanted.rename(columns={"label": "corrected"})
     wanted = wanted[[*KEY, "given", "corrected", *DECIDED_COLUMNS]]

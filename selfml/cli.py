@@ -138,10 +138,11 @@ def train(
         from selfml.train import train as run_training
     with interruptible(out):
         run_training(data, out, config, resume=resume, decided=decided, reporter=reporter)
-    if decided is not None:
-        from selfml.decided import record_gain, sentence
+    from selfml.decided import record_gain, sentence
 
-        reporter.say(sentence(record_gain(out, before)))
+    learned = sentence(record_gain(out, before))
+    if learned:
+        reporter.say(learned)
     _show_tables(out)
 
 

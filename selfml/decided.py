@@ -56,6 +56,30 @@ def to_csv(decided: pd.DataFrame) -> str:
     return buffer.getvalue()
 
 
+def keep_decisions(writer: RunWriter, decided: pd.DataFrame | None, *, continues: bool) -> None:
+    """Write what a run is to learn from into it, before anything else of it is there.
+
+    Raises
+    ------
+    FileExistsError
+        When a run is continued with other decisions than it began with.
+    """
+    file = writer.path / DECIDED_FILE
+    text = "" if decided is None else to_csv(decided)
+    if continues:
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        if text and text != before:
+            raise FileExistsError(
+                f"--resume: {writer.path} began with {max(before.count(chr(10)) - 1, 0)} decided "
+                f"labels, not these {len(decided)}; leave --decisions out to go on with those, or "
+                "start a new run"
+            )
+        return
+    file.unlink(missing_ok=True)  # of a run that was refused
+    if text:
+        writer.write_text(DECIDED_FILE, text)
+
+
 def decided_cells(folder: Path) -> pd.DataFrame:
     """``COLUMNS`` of the decisions that a run learned from; no rows where there were none."""
     file = folder / DECIDED_FILE
@@ -115,7 +139,8 @@ def gain(run: Run, before: Run | None) -> dict[str, object]:
     """`outcome`, and how the run before did: ``before`` (its name), ``kept_before``, ``map``...
 
     ``map`` and ``map_before`` (%, SELF-ML) are there where both were measured on the same test
-    images of the same data; nobody learned from these, so the difference is what was gained.
+    images of the same data with the same settings; nobody learned from these, so the difference
+    is what was gained.
     """
     found: dict[str, object] = dict(outcome(run))
     if not found or before is None:
@@ -126,6 +151,7 @@ def gain(run: Run, before: Run | None) -> dict[str, object]:
     found["kept_before"] = int(
         (there[cells["image_index"], cells["attribute_index"]] == cells["label"]).sum()
     )
+    found["decided_before"] = len(cells)
     if _tested_on(run) == _tested_on(before):
         for name, measured in (("map", run), ("map_before", before)):
             values = measured.table("metrics").set_index(["method", "metric"])["value"]
@@ -148,7 +174,8 @@ def sentence(found: dict[str, object]) -> str:
     n = found["decided"]
     text = f"Learned from {n:,} decided labels: {100 * found['kept'] / n:.1f} % come out as decided"
     if "before" in found:
-        text += f" ({100 * found['kept_before'] / n:.1f} % in {found['before']})"
+        share = 100 * found["kept_before"] / max(found["decided_before"], 1)
+        text += f" ({share:.1f} % in {found['before']})"
     if found["rejected"]:
         text += f"; of {found['rejected']:,} rejected flips {found['gone']:,} are proposed no more"
     if "map" in found:
@@ -166,4 +193,5 @@ def _of_noisy(run: Run) -> pd.DataFrame:
 def _tested_on(run: Run) -> tuple[object, ...]:
     images = run.table("images", ["image_id", "split"])
     tested = images[images["split"] == "clean_test"]["image_id"]
-    return (run.info.get("dataset", {}).get("sha256"), run.info.get("seed"), *sorted(tested))
+    dataset = run.info.get("dataset", {}).get("sha256")
+    return (dataset, run.text("config.toml"), *sorted(tested))  # another recipe is no gain of these

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from selfml.attribute_metrics import attribute_table, gain_table
+from selfml.decided import decided_cells, decided_labels
 from selfml.explanation_metrics import (
     EXPLANATION_METRICS,
     FLIP_METRICS,
@@ -168,6 +169,10 @@ def _classification(run: Run, test: np.ndarray) -> Iterator[Row]:
 
 def _flips(run: Run, rows: np.ndarray, suffix: str) -> Iterator[Row]:
     truth, given = run.array("labels_true")[rows], run.array("labels_given")[rows]
+    cells = decided_cells(run.path)
+    if len(cells):  # what people decided was learned from
+        ids = run.table("images", ["image_id"])["image_id"].to_numpy()
+        truth = np.where(decided_labels(cells, ids, run.attributes)[rows] >= 0, -1, truth)
     if not ((truth >= 0) & (given >= 0)).any():
         return
     baseline = (run.array("probabilities_baseline_1")[rows] > 0.5).astype(np.int8)

@@ -60,8 +60,10 @@ def backup(store: str, file: Path, *, force: bool = False) -> Copied:
 def restore(file: Path, store: str, *, force: bool = False) -> Copied:
     """Put what a backup holds in the place of a store, which may be in use.
 
-    A store that is there is kept beside it as ``NAME.before-restore-TIME`` and then replaced in one
-    transaction: whoever has it open sees all of it before or all of it after.
+    A store that is there is kept beside it as ``NAME.before-restore-TIME`` and replaced in the same
+    transaction: whoever has it open sees all of it before or all of it after, and what was decided
+    until then is in the copy. One that is damaged is set aside as it is, with its log; servers that
+    have it open are to be started again then.
 
     Raises
     ------
@@ -76,18 +78,63 @@ def restore(file: Path, store: str, *, force: bool = False) -> Copied:
         raise ValueError(f"{file}: is the store itself; name another file")
     n = _check(file)
     _refuse_to_replace(path, force)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return Copied(path, _write_whole(file, path, force))
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
     before = path.with_name(f"{path.name}.before-restore-{moment}")
-    _write_whole(path, before, force)
+    if path.exists() and _is_whole(path):
+        _replace_rows(file, path, before)
+        return Copied(path, n, before)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Damaged, or gone: what is left of it must not be read into the new one, its log above all.
+    kept = [_set_aside(path, before, ending) for ending in ("", "-wal", "-shm")]
+    _write_whole(file, path, force)
+    _check(path)
+    return Copied(path, n, before if any(kept) else None)
+
+
+def _is_whole(path: Path) -> bool:
     try:
-        with closing(_open(file)) as source, closing(_open(path)) as target:
-            source.backup(target)
+        _check(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _set_aside(path: Path, before: Path, ending: str) -> bool:
+    """Rename a file of a store that cannot be read; whether there was one."""
+    left = path.with_name(path.name + ending)
+    if left.exists():
+        left.rename(before.with_name(before.name + ending))
+        return True
+    return False
+
+
+def _replace_rows(file: Path, path: Path, before: Path) -> None:
+    """Copy the store to ``before`` and put the backup's rows in place, under one write lock.
+
+    Nobody writes between the two, so whatever was acknowledged is in one of them.
+    """
+    version = "SELECT version_num FROM {}.alembic_version"
+    try:
+        with closing(_open(path)) as target:
+            target.execute("PRAGMA foreign_keys=OFF")
+            target.execute("ATTACH ? AS backup", [str(file.resolve())])
+            one, other = (
+                target.execute(version.format(name)).fetchall() for name in ("main", "backup")
+            )
+            if one != other:
+                raise ValueError(
+                    f"{file}: is of another version than {path}; stop the servers, move {path} "
+                    "away, and restore again"
+                )
+            target.execute("BEGIN IMMEDIATE")
+            _write_whole(path, before, force=False)
+            for table in ("claim", "decision", "batch"):
+                target.execute(f"DELETE FROM main.{table}")
+            for table in ("batch", "decision"):
+                target.execute(f"INSERT INTO main.{table} SELECT * FROM backup.{table}")
+            target.execute("COMMIT")
     except sqlite3.Error as error:
         raise ValueError(f"{path}: could not be replaced ({error}); it is as it was") from error
-    return Copied(path, n, before)
 
 
 def _path_of(store: str, instead: str, *, must_exist: bool = True) -> Path:

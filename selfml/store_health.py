@@ -29,14 +29,12 @@ def answers(text: str, limit_s: float = 2.0) -> bool:
         "connect_timeout": max(1, round(limit_s)),
         "options": f"-c statement_timeout={round(1000 * limit_s)}",
     }
-    engine = sa.create_engine(url, connect_args=options, poolclass=sa.NullPool)
     try:
+        engine = sa.create_engine(url, connect_args=options, poolclass=sa.NullPool)
         with engine.connect() as connection:
             return connection.scalar(sa.text("SELECT 1")) == 1
-    except (sa.exc.SQLAlchemyError, OSError):
+    except (sa.exc.SQLAlchemyError, OSError, ImportError):  # or its driver is not installed
         return False
-    finally:
-        engine.dispose()
 
 
 def _file_answers(path: Path, limit_s: float) -> bool:

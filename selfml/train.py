@@ -23,7 +23,7 @@ from selfml.categories import category_names
 from selfml.config import Config, to_toml
 from selfml.coverage import measure_coverage
 from selfml.data.dataset import DatasetError
-from selfml.decided import DECIDED_FILE, to_csv
+from selfml.decided import keep_decisions
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
 from selfml.extract import EXTRACTOR_FILE, Extractor, classifier_features, descriptor
@@ -64,7 +64,8 @@ def train(
         Continue an interrupted run of the same configuration; else ``out`` must be new or empty.
     decided : DataFrame, optional
         Labels that people decided on (`selfml.decided.read_decisions`), which SELF-ML learns from;
-        the baselines do not. A resumed run goes on with those that it began with.
+        the baselines do not. A resumed run goes on with those that it began with, and refuses
+        others.
 
     Raises
     ------
@@ -77,14 +78,11 @@ def train(
     check_out(out, config, resume)
     continues = resume and (out / "config.toml").exists()
     session = Session(config, RunWriter(out), reporter or Reporter())
+    keep_decisions(session.writer, decided, continues=continues)
     session.writer.write_text("config.toml", to_toml(config))
     session.writer.update(
         status="running", seed=config.seed, recipe=config.recipe, stages=plan(config), **origin()
     )
-    if not continues:
-        (out / DECIDED_FILE).unlink(missing_ok=True)  # of a run that was refused
-        if decided is not None:
-            session.writer.write_text(DECIDED_FILE, to_csv(decided))
     if config.train.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:

@@ -30,7 +30,8 @@ class Secrets(dict):
 
 def claims(email: str, **more: object) -> dict:
     """What Streamlit keeps of an identity token."""
-    return {"is_logged_in": True, "email": email, "name": "A Name", "origin": ORIGIN} | more
+    known = {"is_logged_in": True, "email": email, "name": "A Name", "origin": ORIGIN}
+    return known | {"email_verified": True} | more
 
 
 def cookies(payload: dict, secret: str = SECRET) -> str:

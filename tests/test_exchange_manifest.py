@@ -15,7 +15,6 @@ from selfml.exchange import staging
 from selfml.exchange.manifest import store_address
 from selfml.exchange.targets import targets
 from selfml.export import Exported, export
-from selfml.run import catalogue_of
 from tests.command import Command, command_line, one_line
 from tests.exchange_cases import HOSTILE, decided, hostile_shop
 from tests.tiny_dataset import Shop, read_csv
@@ -72,7 +71,7 @@ def test_what_it_was_made_from(shop, store, tmp_path):
         assert entry["bytes"] == len(data)
     assert said["options"]["min_confidence"] == 0.25
     assert said["options"]["format"] == "csv"
-    assert said["decisions"]["catalogue"] == catalogue_of(shop.run)
+    assert said["decisions"]["catalogue"] == "shop"
     assert said["decisions"]["store"] == str(store.url)
 
 

@@ -27,6 +27,7 @@ def data_of(categories):
             clean_train=np.arange(N_CLEAN), noisy_train=np.arange(N_CLEAN, n), clean_test=[]
         ),
         given=RNG.integers(0, 2, (n, L)).astype(np.int8),
+        decided=np.full((n, L), -1, np.int8),
         verified=verified,
         n_images=n,
         n_attributes=L,

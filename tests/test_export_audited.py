@@ -119,6 +119,17 @@ def test_a_rejected_change_that_another_run_asked_for_is_a_wanted_label(shop, st
     assert written["score"].notna().all()  # this run's own flip: with its evidence
 
 
+def test_what_the_shop_leaves_blank_stays_blank(shop, store, tmp_path):
+    """Somebody decided when the cell had a label; the shop has taken it out since."""
+    run = shop.run
+    given, images = np.asarray(run.array("labels_given")), run.table("images")
+    noisy = images["split"].eq("noisy_train").to_numpy()[:, None]
+    i, j = np.argwhere(noisy & (given < 0))[0]
+    cell = Cell(images["image_id"][i], run.attributes[j], 0, 1)
+    store.decide(catalogue_of(run), [cell], "accept", auditor="ann", run_id="an older run")
+    assert export(run, tmp_path / "out.csv", store=store).n_flips == 0
+
+
 def test_decisions_under_another_name_are_not_passed_over(shop, store, tmp_path):
     cells = cells_of(noisy_flips(shop.run)[:3])
     store.decide("/moved/shop", cells, "accept", auditor="ann", run_id="r")

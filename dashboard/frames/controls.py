@@ -82,6 +82,7 @@ def next_control(
     own: Collection[int],
     auditor: str,
     like: float = 1.0,
+    n_ahead: int = 0,
 ) -> tuple[int, pd.DataFrame]:
     """Which control comes next for an auditor, and after how many other items.
 
@@ -94,6 +95,9 @@ def next_control(
     like : float
         Confidence of the others: one of the ``ALIKE`` nearest to it is drawn, that it does not
         stand out where they are ordered by confidence.
+    n_ahead : int
+        How many others are shown or fetched with it; overdue, it comes at a drawn place among
+        them.
 
     Returns
     -------
@@ -117,8 +121,23 @@ def next_control(
     far = np.abs(fitting["confidence"].to_numpy()[candidates] - like)
     alike = candidates[np.argsort(far, kind="stable")[:ALIKE]]
     at = min(alike, key=lambda n: _drawn(auditor, int(key[n])))
-    due = EVERY * done + _drawn(auditor, done, "place") % EVERY
-    return max(due - (len(decided) - done), 0), fitting.iloc[[at]].reset_index(drop=True)
+    place = _drawn(auditor, done, "place")
+    wait = EVERY * done + place % EVERY - (len(decided) - done)
+    if wait <= 0:  # after many at one time: due, and anywhere among what is shown
+        wait = place % min(n_ahead + 1, EVERY)
+    return wait, fitting.iloc[[at]].reset_index(drop=True)
+
+
+def first_answers(history: pd.DataFrame) -> pd.DataFrame:
+    """What each auditor said first of a cell, also where it was taken back; no settlements.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``Store.history``, latest first.
+    """
+    own = history[history["kind"] != "settle"][::-1]
+    return own.drop_duplicates(["image_id", "attribute", "auditor"], ignore_index=True)
 
 
 def by_auditor(run: Run, known: Controls, said: pd.DataFrame) -> pd.DataFrame:
@@ -127,7 +146,7 @@ def by_auditor(run: Run, known: Controls, said: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     said : DataFrame
-        ``Store.of_auditors`` without settlements.
+        One row a cell and auditor: image_id, attribute, auditor, decision (`first_answers`).
 
     Returns
     -------

@@ -57,6 +57,7 @@ if part in ("one", "grid", "all"):
 try:
     desk = audit_queue.open_desk(run, flip_panels.query_of(run, state.read()))
     audit_desk.say_what_happened()
+    audit_panels.say_other_names(desk)
     if part == "one":
         audit_desk.show_queue(desk)
     elif part == "grid":

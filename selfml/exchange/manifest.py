@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -59,7 +59,10 @@ def build_manifest(
         counts |= {"photos": n_photos, "photos_left_out": len(content.file_names) - n_photos}
     decisions = None
     if store is not None:
-        decisions = {"store": store_address(store), "catalogue": catalogue} | _decided(flips)
+        decisions = {
+            "store": store_address(store),
+            "catalogue": PurePath(catalogue).name,
+        } | _decided(flips)
     said = {
         "kind": KIND,
         "version": VERSION,

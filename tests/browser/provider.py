@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 PEOPLE = (
     {"sub": "ann", "email": "Ann@Shop.org", "name": "Ann A.", "email_verified": True},
-    {"sub": "vic", "email": "vic@else.org", "name": "Vic V."},
-    {"sub": "eve", "email": "eve@nowhere.org", "name": "Eve E."},
+    {"sub": "vic", "email": "vic@else.org", "name": "Vic V.", "email_verified": True},
+    {"sub": "eve", "email": "eve@nowhere.org", "name": "Eve E.", "email_verified": True},
     {"sub": "mal", "email": "root@shop.org", "name": "Mal M.", "email_verified": False},
 )
 ROLES = "admin=root@shop.org; auditor=*@shop.org; viewer=*@else.org"

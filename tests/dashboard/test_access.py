@@ -88,6 +88,17 @@ def test_who_is_not_sure_to_be_somebody_has_no_role(signing_in, told):
     assert access._person(told).role == ""
 
 
+def test_an_address_that_the_provider_says_nothing_of_counts_only_where_one_says_so(
+    signing_in, monkeypatch
+):
+    told = claims("bob@shop.org")
+    del told["email_verified"]
+    assert access._person(told).role == ""
+    monkeypatch.setenv("SELFML_TRUST_EMAIL", "on")
+    assert access._person(told).role == "auditor"
+    assert access._person(told | {"email_verified": False}).role == ""
+
+
 @pytest.mark.parametrize("told", [{}, {"email": "bob@shop.org"}, claims("bob@shop.org") | {
     "is_logged_in": "yes"}])  # fmt: skip
 def test_who_has_not_signed_in_is_nobody(signing_in, told):

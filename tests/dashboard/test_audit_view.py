@@ -356,3 +356,13 @@ def test_a_screen_asks_one_question(open_desk, run):
     assert f"{change} “{first['attribute']}”?" in text_of(app)
     shown = [box.key.removeprefix("wrong-") for box in app.checkbox if "wrong-" in box.key]
     assert {name.partition("-")[2] for name in shown} == {str(first["attribute_index"])}
+
+
+def test_decisions_on_the_same_folder_elsewhere_are_told_of(open_desk, database, run):
+    cells = cells_of(to_decide(run, FlipQuery(), 1))
+    with Store(database) as store:
+        shop = catalogue_of(run).rpartition("/")[2]
+        store.decide(f"/moved/{shop}", cells, "accept", auditor="ann", run_id="r")
+        assert "data.catalogue" in open_desk().warning[0].value
+        store.decide(catalogue_of(run), cells, "accept", auditor="ann", run_id="r")
+    assert not open_desk().warning

@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from dashboard.frames.audit import keys_of, queue
-from dashboard.frames.controls import ALIKE, EVERY, Controls, by_auditor, controls, next_control
+from dashboard.frames.controls import (
+    ALIKE,
+    EVERY,
+    Controls,
+    by_auditor,
+    controls,
+    first_answers,
+    next_control,
+)
 from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.audited import verified_images
 from selfml.run import Run
@@ -103,6 +111,29 @@ def test_a_control_fits_what_is_looked_at(run, known):
     _, none = next_control(run, known, FlipQuery(category="no such"), (), "ann")
     assert none.empty
     assert next_control(run, known, FlipQuery(), known.keys.tolist(), "ann")[1].empty
+
+
+def test_the_first_answer_counts_also_where_it_is_taken_back():
+    """Else one could look at the table, take back, and answer again."""
+    cell = {"image_id": "a.jpg", "attribute": "Red", "auditor": "ann"}
+    history = pd.DataFrame(
+        [
+            cell | {"decision": "reject", "kind": "settle", "taken_back": False},
+            cell | {"decision": "reject", "kind": "single", "taken_back": False},
+            cell | {"decision": "accept", "kind": "single", "taken_back": True},
+        ]
+    )
+    assert first_answers(history)["decision"].tolist() == ["accept"]
+
+
+def test_overdue_a_control_is_anywhere_among_what_is_shown(run, known):
+    """Screens of seventeen, or many decided at one time: it would always be the first else."""
+    places = [
+        next_control(run, known, FlipQuery(), range(-500 - k, 0), f"auditor {k}", 1.0, 17)[0]
+        for k in range(24)
+    ]
+    assert max(places) <= 17
+    assert len(set(places)) > 6
 
 
 def test_over_trust_of_a_hand_worked_case(run, known):

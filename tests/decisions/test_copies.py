@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,61 @@ def test_a_damaged_store_is_not_copied(path, tmp_path):
     with pytest.raises(ValueError, match=r"damaged|cannot be read"):
         backup(str(tmp_path / "torn.db"), tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_damaged_store_is_set_aside_and_replaced(path, tmp_path):
+    """That is when a backup is needed."""
+    copy = backup(str(path), tmp_path / "copy.db").path
+    path.write_bytes(b"not a database " * 400)
+    done = restore(copy, str(path), force=True)
+    assert done.before.read_bytes().startswith(b"not a database")
+    assert decisions(path) == decisions(copy)
+
+
+def test_a_log_that_is_left_over_is_not_read_into_what_is_put_back(path, tmp_path):
+    """The server was killed, and somebody removed the file but not its log."""
+    copy = backup(str(path), tmp_path / "copy.db").path
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("DELETE FROM decision")
+    connection.commit()
+    log = path.with_name(path.name + "-wal").read_bytes()
+    connection.close()
+    assert log
+    path.unlink()
+    path.with_name(path.name + "-wal").write_bytes(log)
+    done = restore(copy, str(path), force=True)
+    assert done.n_decisions == 3
+    assert decisions(path) == decisions(copy)
+
+
+def test_what_is_decided_during_a_restore_is_in_the_store_or_beside_it(path, tmp_path):
+    copy = backup(str(path), tmp_path / "copy.db").path
+    with Store(str(path)) as store:
+        store.decide("shop", cells(5000), "accept", auditor="ann", run_id="r", key="large")
+    acknowledged, stop = [], threading.Event()
+
+    def write() -> None:
+        with Store(str(path)) as store:
+            n = 0
+            while not stop.is_set():
+                store.decide("shop", cells(1), "reject", auditor="bob", run_id="r", key=f"b{n}")
+                acknowledged.append(f"b{n}")
+                n += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while len(acknowledged) < 20:
+        time.sleep(0.01)
+    done = restore(copy, str(path), force=True)
+    stop.set()
+    writer.join()
+    kept = set()
+    for file in (path, done.before):
+        with Store(str(file)) as store:
+            kept |= set(store.history("shop")["batch_key"])
+    assert set(acknowledged) <= kept
 
 
 # ---------------------------------------------------------------------------------- by the command

@@ -9,10 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selfml.decided import COLUMNS, decided_cells, gain, read_decisions, record_gain, sentence
+from selfml.decided import (
+    COLUMNS,
+    decided_cells,
+    decided_labels,
+    gain,
+    keep_decisions,
+    read_decisions,
+    record_gain,
+    sentence,
+)
 from selfml.decisions import Cell, Store
 from selfml.progress import Reporter
-from selfml.run import Run, catalogue_of
+from selfml.run import Run, RunWriter, catalogue_of
 from selfml.train import train
 from tests.training import assert_same, assert_same_results, tiny_config
 
@@ -105,3 +114,33 @@ def test_of_a_store_agreed_decisions_are_read(trained, tmp_path):
         with pytest.raises(ValueError, match="--catalogue"):
             read_decisions(store, "elsewhere")
     assert found[["image_id", "label"]].to_numpy().tolist() == [["0.jpg", 1], ["1.jpg", 0]]
+
+
+def test_other_decisions_do_not_go_into_a_run_that_has_begun(refused, tmp_path):
+    writer = RunWriter(tmp_path / "run")
+    keep_decisions(writer, refused, continues=False)
+    keep_decisions(writer, refused, continues=True)
+    keep_decisions(writer, None, continues=True)
+    assert len(decided_cells(writer.path)) == len(refused)
+    with pytest.raises(FileExistsError, match=rf"began with {len(refused)} decided labels"):
+        keep_decisions(writer, refused[:3], continues=True)
+    keep_decisions(writer, None, continues=False)
+    with pytest.raises(FileExistsError, match="began with 0 decided labels"):
+        keep_decisions(writer, refused, continues=True)
+
+
+def test_what_was_learned_from_is_not_measured_on(listened, refused):
+    """The truth of decided cells is left out of the measures of noisy images."""
+    run = Run(listened)
+    values = run.table("metrics").set_index(["method", "metric"])["value"]
+    noisy = run.table("images")["split"].str.startswith("noisy").to_numpy()
+    truth = np.array(run.array("labels_true"))
+    ids = run.table("images")["image_id"].to_numpy()
+    known = decided_labels(refused, ids, run.attributes)
+    given = run.array("labels_given")
+    seen = (truth >= 0) & (given >= 0) & noisy[:, None]
+    right = run.array("labels_corrected") == truth
+    for cells, equal in ((seen & (known < 0), True), (seen, False)):
+        accuracy = 100 * right[cells].mean()
+        stored = values["self_ml", "label_accuracy_corrected_noisy"]
+        assert (abs(stored - accuracy) < 1e-6) == equal
