@@ -30,12 +30,10 @@ from selfml.nn.backbones import build_backbone, scaling_of
 from selfml.nn.classifier import AttributeClassifier
 from selfml.nn.devices import shared_by
 from selfml.nn.fitting import jit_choice, keep_freed_memory
-from selfml.nn.flipper import LabelFlipper
-from selfml.nn.input_pipeline import Batches, rows_of
-from selfml.nn.model import Explainer, SelfML
-from selfml.nn.reconstruction import SparseReconstruction
+from selfml.nn.input_pipeline import Batches
+from selfml.nn.model import SelfML
+from tests.benchmarks.step_data import N_ATTRIBUTES, Drawn
 
-N_ATTRIBUTES = 17
 LIMIT_JOINT = 1.10  # of the plain step
 LIMITS = {"training": 0.45, "inference": 0.60}  # of the bound, on a GPU
 WARM = 3  # calls of a fit that are not timed
@@ -130,73 +128,6 @@ def forward_operations(classifier: AttributeClassifier, size_px: int) -> float:
     maps = classifier.backbone.compute_output_shape((1, size_px, size_px, 3))
     total += 2.0 * np.prod(classifier.conv.kernel.shape) * np.prod(maps[1:3])
     return float(total + 2.0 * np.prod(classifier.dense.kernel.shape))
-
-
-class Drawn:
-    """Pixels, maps, labels and evidence of ``n`` images, of the sizes of a configuration."""
-
-    def __init__(self, config: Config, n: int, folder: Path):
-        rng = np.random.default_rng(config.seed)
-        self.config, self.n = config, n
-        side = config.data.size_px
-        self.pixels = np.lib.format.open_memmap(
-            folder / "pixels.npy", "w+", np.uint8, (n, side, side, 3)
-        )
-        for i in range(n):
-            self.pixels[i] = rng.integers(0, 256, (side, side, 3), np.uint8)
-        self.clean = np.arange(n) < max(n // 20, config.train.clean_per_batch)
-        self.labels = rng.integers(0, 2, (n, N_ATTRIBUTES)).astype(np.float32)
-        self.rng = rng
-
-    def explainer(self, d: int) -> Explainer:
-        """With as many atoms as the recipe says, at random places."""
-        config = self.config
-        basis, flips = config.basis, config.flips
-        reconstruction = SparseReconstruction(
-            basis.n_atoms,
-            d,
-            rank=basis.rank,
-            dropout=basis.dropout,
-            learn_basis=basis.source == "noisy",
-            learn_keys=basis.learn_keys,
-        )
-        reconstruction.start_at(self.rng.normal(size=(basis.n_atoms, d)), non_zeros=10)
-        flipper = LabelFlipper(
-            N_ATTRIBUTES, d, n_categories=5 * flips.category_bias, hidden=flips.hidden
-        )
-        explainer = Explainer(reconstruction, flipper, config)
-        values = self.rng.integers(0, 2, (basis.n_atoms, N_ATTRIBUTES)).astype(np.float32)
-        explainer.label_basis(values, np.arange(basis.n_atoms, dtype=np.int32) + self.n)
-        return explainer
-
-    def evidence(self, d: int) -> dict[str, np.ndarray]:
-        """What the joint step reads beside the classifier's inputs."""
-        clean, rng, shape = self.clean, self.rng, (self.n, N_ATTRIBUTES)
-        return {
-            "features": rng.normal(size=(self.n, d)).astype(np.float32),
-            "given": self.labels,
-            "given_term": rng.normal(size=shape).astype(np.float32),
-            "classifier": rng.normal(size=shape).astype(np.float32),
-            "category": rng.integers(0, 6, self.n).astype(np.int32),
-            "image": np.where(clean, np.arange(self.n), -1).astype(np.int32),
-            "verified": np.where(clean[:, None], self.labels, -1).astype(np.float32),
-            "soft": np.where(clean[:, None], -1, rng.random(shape)).astype(np.float32),
-            "is_clean": clean.astype(np.float32),
-        }
-
-    def batches(self, steps: int, fields: dict, target: np.ndarray | None = None) -> Batches:
-        """Nine of ten from N, the rest from C, in both kinds of step."""
-        train, rows = self.config.train, np.arange(self.n)
-        clean = train.clean_per_batch
-        groups = [(rows[~self.clean], train.batch_size - clean), (rows[self.clean], clean)]
-        return Batches(
-            groups,
-            {name: rows_of(values) for name, values in fields.items()},
-            target=None if target is None else rows_of(target),
-            steps=steps,
-            seed=0,
-            stage="benchmark",
-        )
 
 
 class Clock(keras.callbacks.Callback):
