@@ -174,7 +174,7 @@ def sentence(found: dict[str, object]) -> str:
     n = found["decided"]
     text = f"Learned from {n:,} decided labels: {100 * found['kept'] / n:.1f} % come out as decided"
     if "before" in found:
-        share = 100 * found["kept_before"] / max(found["decided_before"], 1)
+        share = 100 * found["kept_before"] / max(found.get("decided_before", n), 1)
         text += f" ({share:.1f} % in {found['before']})"
     if found["rejected"]:
         text += f"; of {found['rejected']:,} rejected flips {found['gone']:,} are proposed no more"

@@ -81,7 +81,7 @@ def measure_stability(
     few = replace(
         data,
         dataset=data.dataset.take(rows),
-        **{name: getattr(data, name)[rows] for name in ("given", "verified", "true")},
+        **{name: getattr(data, name)[rows] for name in ("given", "verified", "true", "decided")},
     )
     changed = replace(explained, features=features, classifier=scores)
     before = explained.coefficients(rows)

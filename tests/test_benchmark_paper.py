@@ -5,7 +5,9 @@ That its pieces are one run is in tests/train/test_pieces.py.
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,7 +15,15 @@ from selfml.data.garments import write_catalogue
 from tests.benchmarks import paper_recipe, steps
 
 
-def test_a_piece_ends_in_time():
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A job in the background ignores Ctrl-C, and what it starts does, too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_piece_ends_in_time(interruptible):
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt), paper_recipe.ended_after(0.2):
         time.sleep(20)

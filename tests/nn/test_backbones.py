@@ -116,7 +116,7 @@ def test_weights_that_are_not_there_or_do_not_fit(tmp_path):
 )
 def test_weights_in_the_folder(layer, file, tmp_path, monkeypatch):
     of = config(output_layer=layer)
-    saved = build_backbone(config(output_layer=layer, weights="none"), 32)
+    saved = build_backbone(config(output_layer=layer, weights="none"), 32, seed=1)
     saved.save_weights(tmp_path / file)
     monkeypatch.setenv("SELFML_WEIGHTS_DIR", str(tmp_path))
     assert find_weights(of) == tmp_path / file

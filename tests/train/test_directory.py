@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from selfml.config import from_toml
-from selfml.flips import read_evidence_model
+from selfml.flips import deciding_mode, read_evidence_model
 from selfml.progress import Reporter
 from selfml.receipts import receipt
 from selfml.run import Run
@@ -86,7 +86,8 @@ def test_receipts_add_up_to_the_flips_table(any_run):
         assert of.atoms["contribution"].sum() == pytest.approx(row.label_score, abs=1e-6)
         for name, value in of.terms.items():
             assert value == pytest.approx(getattr(row, f"term_{name}"), abs=1e-6)
-        assert (of.score > 0) == (row.corrected == 1)
+        decides = of.score if deciding_mode(any_run) == "full" else of.strict_score
+        assert (decides > 0) == (row.corrected == 1)
     terms = flips[[f"term_{n}" for n in ("bias", "basis", "given", "classifier", "residual")]]
     np.testing.assert_allclose(terms.sum(axis=1), flips["score"], atol=1e-9)
 

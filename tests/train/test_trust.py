@@ -48,7 +48,7 @@ def test_too_few_set_aside_and_nothing_is_promised(trained):
     assert (run.table("trust")["n_images"] == 0).all()
     flips = run.table("flips")
     assert not flips["auto_accept"].any()
-    stated = 1 / (1 + np.exp(-np.abs(flips["score"])))
+    stated = 1 / (1 + np.exp(-np.abs(flips["strict_score"])))  # which decides in `quick`
     np.testing.assert_allclose(flips["confidence"], stated, rtol=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_who_is_accepted(aside):
     table = run.table("trust").set_index("direction")
     assert flips["auto_accept"].any()
     row = table.loc[np.where(flips["corrected"] == 1, "to_1", "to_0")].reset_index()
-    strength = flips["score"].abs()
+    strength = flips["strict_score"].abs()
     line = row["slope"] * strength + row["intercept"]
     np.testing.assert_allclose(flips["confidence"], 1 / (1 + np.exp(-line)), rtol=1e-5)
     own = images.loc[flips["image_index"]].reset_index()
