@@ -13,7 +13,7 @@ PHOTOS_LARGE ?= ../shared/data/fashion-products-21k
 BENCH = runs/bench
 CATALOGUE = .demo/benchmark-catalogue
 
-.PHONY: install demo demo-data demo-run dashboard test test-fast test-torch chromium lint
+.PHONY: install demo demo-data demo-run dashboard test test-fast test-several test-torch chromium lint
 .PHONY: lock assets results gpu-benchmark clean
 
 install: $(VENV)/.installed
@@ -49,10 +49,14 @@ dashboard: install
 	  --server.headless $(if $(filter 1,$(HEADLESS)),true,false)
 
 test: $(VENV)/.installed-tests chromium
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch and not several"
 
 test-fast: $(VENV)/.installed-tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch and not slow and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch and not several and not slow and not browser"
+
+# Several devices, hosts and Ray workers, all on this machine: some minutes more.
+test-several: $(VENV)/.installed-tests
+	$(BIN)/python -m pytest -m several
 
 test-torch: $(VENV)/.installed-tests
 	$(BIN)/python -m pip install --quiet "torch>=2.9"

@@ -11,6 +11,7 @@ import pytest
 
 from selfml.run import Run
 
+pytestmark = pytest.mark.several
 ROOT = Path(__file__).parents[2]
 BACKENDS = ["jax", "tensorflow"]
 RUN = """
@@ -20,6 +21,7 @@ two_devices(sys.argv[1])
 from selfml.progress import Reporter
 from selfml.train import train
 from tests.training import tiny_config
+
 short = ["train.pretrain_steps=6", "train.finetune_steps=4", "basis.steps=4", "flips.steps=4"]
 for n in (1, 2):
     config = tiny_config(f"train.devices={n}", "basis.dropout=0", "augment.fraction=0", *short)

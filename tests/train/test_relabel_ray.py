@@ -24,7 +24,7 @@ from selfml.run import Run
 from tests.training import Interrupting
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.several]
 ROOT = Path(__file__).parents[2]
 SHARD, N_SHARDS = 2, 75
 LIMIT_S = 180
