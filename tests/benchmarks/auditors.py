@@ -242,7 +242,7 @@ def compare(acts: Sequence[Act], history: pd.DataFrame) -> dict[str, int]:
     dict
         ``lost``: acknowledged and not there as it was acknowledged, or not taken back though that
         was acknowledged. ``doubled``: there without having been acknowledged, or more than once,
-        or one cell standing twice by one auditor. ``crossed``: cells that stand by two auditors,
+        or one cell standing twice by one auditor. ``crossed``: cells that two auditors decided,
         and cells that were offered to one while they were with another; control items, which are
         for everybody, left out.
     """
@@ -252,7 +252,8 @@ def compare(acts: Sequence[Act], history: pd.DataFrame) -> dict[str, int]:
     once = set(kept)
     standing = history[~history["taken_back"].astype(bool)]
     for_all = {a.key for a in acts if a.control}
-    of_one = standing[~standing["batch_key"].isin(for_all)]
+    # What one left unsure is offered to others, once it is not kept for that one any more.
+    of_one = standing[~standing["batch_key"].isin(for_all) & (standing["decision"] != "unsure")]
     of_cell = of_one.groupby(["image_id", "attribute"])["auditor"]
     twice = standing.duplicated(["image_id", "attribute", "auditor"]).sum()
     return {
