@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from selfml.cli_export import RunFolder, check_import, decisions_of, export
+from selfml.cli_export import CatalogueName, RunFolder, check_import, decisions_of, export
 from selfml.cli_relabel import relabel
 from selfml.cli_support import interruptible, quiet_import
 
@@ -113,9 +113,7 @@ def train(
     decisions: Annotated[
         str, typer.Option(help="Also learn from what people decided: a file or postgresql://...")
     ] = "",
-    catalogue: Annotated[
-        str, typer.Option(help="With --decisions: the name they were kept under, where it changed.")
-    ] = "",
+    catalogue: CatalogueName = "",
 ) -> None:
     """Train Baseline 0, Baseline 1 and SELF-ML, and write a run with corrected labels."""
     from selfml.config import load_recipe, with_settings

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from selfml.export import Exported
 
 SHOWN = 50  # cells that differ
+CatalogueName = Annotated[
+    str, typer.Option(help="With --decisions: the name they were kept under, where it changed.")
+]
 RunFolder = Annotated[Path, typer.Argument(help="A run directory that `selfml train` wrote.")]
 
 
@@ -42,9 +45,7 @@ def export(
     with_auto: Annotated[
         bool, typer.Option(help="With --decisions: undecided flips that need no look, too.")
     ] = False,
-    catalogue: Annotated[
-        str, typer.Option(help="With --decisions: the name they were kept under, where it changed.")
-    ] = "",
+    catalogue: CatalogueName = "",
     image_url: Annotated[
         str, typer.Option(help="For label-studio: what stands before a photo's name.")
     ] = "",

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import audit_queue
 from selfml.run import Run, RunWriter
 from selfml.run_format import SCHEMAS
 from tests.tiny_run import build_tiny_run
@@ -82,3 +83,25 @@ def text_of(app: AppTest) -> str:
         parts += [str(element.value) for element in kind]
     parts += [f"{metric.label}: {metric.value}" for metric in app.metric]
     return "\n".join(parts)
+
+
+@pytest.fixture
+def database(tmp_path, monkeypatch) -> str:
+    """The address of an empty store of decisions, of the auditor ann."""
+    url = f"sqlite:///{tmp_path / 'decisions.db'}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("SELFML_AUDITOR", "ann")
+    return url
+
+
+@pytest.fixture
+def with_controls(open_view: Callable[..., AppTest], database) -> Callable[..., AppTest]:
+    """The Audit view as it is, over ``database``."""
+    return lambda **query: open_view("audit", run="tiny", **query)
+
+
+@pytest.fixture
+def open_desk(with_controls, monkeypatch) -> Callable[..., AppTest]:
+    """Without control items, that the next item is known; test_audit_together is about these."""
+    monkeypatch.setattr(audit_queue, "next_control", lambda *_: (0, pd.DataFrame()))
+    return with_controls
