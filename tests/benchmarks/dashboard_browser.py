@@ -2,14 +2,17 @@
 
 Chromium is headless and draws WebGL in software, which is slower than on a desk. Streamlit's own
 scripts come from the browser's cache, as they do from the second visit on (``_visit``: a browser
-that has never been there). Beside the time that passed stands the time of all processors for
-server and browser together (``_cpu``): on two free cores what passes is less than that, on a busy
-machine much more.
+that has never been there). A run is opened in two ways: chosen in a tab that shows another run,
+and by its address in a new tab, where the browser must first read Streamlit and Plotly again; what
+that alone takes is measured beside it, by a page of Streamlit with one chart and nothing else.
+Beside the time that passed stands the time of all processors for server and browser together
+(``_cpu``): on two free cores what passes is less than that, on a busy machine much more.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_server, settled
 
@@ -28,6 +31,18 @@ DRAWN = """() => {
   const plots = [...document.querySelectorAll('.js-plotly-plot')];
   return plots.some((p) => p.querySelector('.main-svg') && (p._fullData || []).length);
 }"""
+# charts as they are now; and whether one of them has been drawn again, or a new one is there
+MARK = (
+    "() => document.querySelectorAll('.js-plotly-plot').forEach((p) => { p.seen = p._fullData; })"
+)
+DRAWN_ANEW = """() => [...document.querySelectorAll('.js-plotly-plot')].some(
+  (p) => p.querySelector('.main-svg') && (p._fullData || []).length && p._fullData !== p.seen)"""
+EMPTY_PAGE = """import plotly.graph_objects as go
+import streamlit as st
+
+st.title("One chart")
+st.plotly_chart(go.Figure(go.Bar(x=["a", "b"], y=[1, 2])))
+"""
 
 
 def cpu_s() -> float:
@@ -97,6 +112,17 @@ class Session:
         self.page.wait_for_function(DRAWN, polling="raf")
         return watch.read()
 
+    def chosen(self, run: str) -> tuple[float, float]:
+        """From choosing another run in this tab to its figure (ms, see :class:`Watch`)."""
+        self.page.evaluate(MARK)
+        self.page.get_by_role("combobox", name="Run").click()
+        option = self.page.get_by_role("option", name=run, exact=True)
+        option.wait_for()
+        watch = Watch()
+        option.click()
+        self.page.wait_for_function(DRAWN_ANEW, polling="raf")
+        return watch.read()
+
     def taken(self) -> int:
         """Bytes since the last call."""
         total = sum(self.received)
@@ -112,13 +138,39 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """Headless Chromium."""
-    with sync_playwright() as playwright:
-        own = str(CHROMIUM) if CHROMIUM.exists() else None
-        found = playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
-        yield found
-        found.close()
+def returning_browser() -> Iterator[tuple[BrowserContext, Browser]]:
+    """Headless Chromium with a profile on the disk, as people have; and one that is new."""
+    own = str(CHROMIUM) if CHROMIUM.exists() else None
+    how = {"executable_path": own, "args": ARGUMENTS}
+    with (
+        sync_playwright() as playwright,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+    ):
+        context = playwright.chromium.launch_persistent_context(
+            profile, viewport={"width": 1280, "height": 900}, **how
+        )
+        newcomer = playwright.chromium.launch(**how)
+        yield context, newcomer
+        newcomer.close()
+        context.close()
+
+
+def measure_empty_page(context: BrowserContext, log: Path, repeats: int) -> dict[str, float]:
+    """``figure_empty``: a page of Streamlit with one chart, in new tabs."""
+    script = log.with_name("one_chart.py")
+    script.write_text(EMPTY_PAGE)
+    with running_server(log.parent, log, script=script) as (url, _):
+        _new_tab(context, url, "", "")  # its scripts into the browser's cache
+        return percentiles("figure_empty", [_new_tab(context, url, "", "") for _ in range(repeats)])
+
+
+def _new_tab(context: BrowserContext, url: str, run: str, view: str) -> tuple[float, float]:
+    page = context.new_page()
+    found = Session(page, url, run).first_figure(view)
+    settled(page)
+    page.wait_for_timeout(500)
+    page.close()
+    return found
 
 
 def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -> dict[str, float]:
@@ -130,45 +182,57 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
         ``pss_idle``, ``pss_first``, ``pss_tenth`` (MiB, of the server with no session, one and
         the last), ``anon_`` of each (the part that is not of files), ``pss_each`` (for each
         further session); ``bytes_<view>``, ``bytes_turn`` (a page of the grid turned beside an
-        unchanged map); ``figure_<view>`` (ms to the first figure, opened for the first time),
-        ``figure_visit`` (the overview in a browser without Streamlit's scripts), and of later
-        ones, of a lasso until its images, of an image until its labels and of a label until its
-        receipt what :func:`percentiles` gives.
+        unchanged map); ``figure_chosen`` (ms to the first figure of the overview, the run chosen
+        for the first time in an open tab), ``figure_visit`` (the overview in a browser without
+        Streamlit's scripts); and what :func:`percentiles` gives of the overview and the map in
+        new tabs, ``figure_<view>``, of a page with one chart and nothing else,
+        ``figure_empty``, of a lasso until its images, of an image until its labels and of a
+        label until its receipt.
     """
     found: dict[str, float] = {}
-    with running_server(run_folder.parent, log) as (url, pid), browser() as chromium:
+    name = run_folder.name
+    with (
+        running_server(run_folder.parent, log) as (url, pid),
+        returning_browser() as (context, newcomer),
+    ):
 
         def note_memory(when: str) -> None:
             found[f"pss_{when}"], found[f"anon_{when}"] = memory_mb(pid)
 
-        context = chromium.new_context(viewport={"width": 1280, "height": 900})
-        warm = Session(context.new_page(), url, "demo")
-        warm.open("map")  # Streamlit's scripts into the browser, its modules into the server
-        warm.page.wait_for_function(DRAWN)  # the script for charts is the last that comes
-        warm.page.wait_for_timeout(1000)
-        warm.page.close()
+        one = Session(context.new_page(), url, "demo")
+        for view in (
+            "map",
+            "",
+        ):  # Streamlit's scripts into the browser, its modules into the server
+            one.open(view)
+            one.page.wait_for_function(DRAWN)  # the script for charts is the last that comes
+            one.page.wait_for_timeout(1000)
         note_memory("idle")
-        one = Session(context.new_page(), url, run_folder.name)
-        found |= _figures(one, repeats) | _bytes(one)
+        found["figure_chosen"], found["figure_chosen_cpu"] = one.chosen(name)
+        one.run = name
+        found |= _bytes(one)
         note_memory("first")
+        found |= _figures(context, url, name, repeats)
         found |= _lassos(one, repeats)
         note_memory("worked")
         for _ in range(sessions - 1):
-            _bytes(Session(context.new_page(), url, run_folder.name))
+            _bytes(Session(context.new_page(), url, name))
         note_memory("tenth")
-        context.close()
-        newcomer = Session(chromium.new_context().new_page(), url, run_folder.name)
-        found["figure_visit"], found["figure_visit_cpu"] = newcomer.first_figure("")
+        for page in context.pages[1:]:
+            page.close()
+        found |= measure_empty_page(context, log.with_name("empty.log"), repeats)
+        visitor = Session(newcomer.new_context().new_page(), url, name)
+        found["figure_visit"], found["figure_visit_cpu"] = visitor.first_figure("")
     found["pss_each"] = (found["pss_tenth"] - found["pss_worked"]) / max(sessions - 1, 1)
     return found
 
 
-def _figures(one: Session, repeats: int) -> dict[str, float]:
+def _figures(context: BrowserContext, url: str, run: str, repeats: int) -> dict[str, float]:
+    """The overview and the map, each time in a new tab."""
     found = {}
     for view in ("", "map"):
-        name = f"figure_{view or 'overview'}"
-        found[name], found[f"{name}_first_cpu"] = one.first_figure(view)
-        found |= percentiles(name, [one.first_figure(view) for _ in range(repeats)])
+        times = [_new_tab(context, url, run, view) for _ in range(repeats)]
+        found |= percentiles(f"figure_{view or 'overview'}", times)
     return found
 
 

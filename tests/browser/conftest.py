@@ -66,11 +66,16 @@ def _wait_until_up(url: str, server: subprocess.Popen, limit_s: float = 60) -> N
 
 @contextmanager
 def running_server(
-    runs: Path, log: Path, *, port: int = 0, settings: dict[str, str] | None = None
+    runs: Path,
+    log: Path,
+    *,
+    port: int = 0,
+    settings: dict[str, str] | None = None,
+    script: str | Path = "dashboard/app.py",
 ) -> Iterator[tuple[str, int]]:
     """``streamlit run dashboard/app.py``, as a user starts it; its address and process id."""
     port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script)]
     options = ["--server.port", str(port), "--server.headless", "true"]
     environment = {**os.environ, "SELFML_RUNS": str(runs), **(settings or {})}
     with open(log, "wb") as sink:
