@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, flip_cards, load, receipt_html, state
+from dashboard import blinding, components, flip_cards, load, receipt_html, state
 from dashboard.figures import theme
 from dashboard.frames import attribute_categories as categories
 from dashboard.frames import attributes as frames
@@ -94,7 +94,7 @@ def _examples(run: Run, attribute_index: int) -> None:
     query = flip_frames.FlipQuery(attribute=attribute_index)
     page = load.frame(run, flip_frames.flips_page, query, 1, N_EXAMPLES)
     st.html(flip_cards.CSS)
-    flip_cards.grid(run, page, {"attribute": attribute_index})
+    flip_cards.grid(run, blinding.of_table(page), {"attribute": attribute_index})
 
 
 def _by_category(run: Run, attribute_index: int) -> None:

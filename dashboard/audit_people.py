@@ -36,8 +36,12 @@ def show_people(desk: Desk) -> None:
         st.caption(
             f"First answers, taken back or not. One at a time, about one item in {EVERY + 1} is a "
             "flip of a verified image, whose right label is known and not shown beside it. Who "
-            "accepts the wrong ones among these trusts the proposals too much; who looks them up "
-            "under Flips cannot be told apart."
+            "accepts the wrong ones among these trusts the proposals too much. "
+            + (
+                "The role auditor is not shown under Flips which these are."
+                if access.sign_in_is_on()
+                else "Without sign-in everybody can look them up under Flips."
+            )
         )
     else:
         st.caption("No flip of a verified image can serve as a control item in this run.")

@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, receipt_html, state, what_if_panels
+from dashboard import blinding, components, load, media, receipt_html, state, what_if_panels
 from dashboard.figures import flips as figures
 from dashboard.frames import flips as frames
 from dashboard.frames import receipt as receipts
@@ -35,7 +35,7 @@ def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
     """The query of an address; an attribute, category or part that does not exist counts as all."""
     categories = load.frame(run, frames.categories)
     known = selection.attribute is not None and selection.attribute < len(run.attributes)
-    return frames.FlipQuery(
+    query = frames.FlipQuery(
         attribute=selection.attribute if known else None,
         category=selection.category if selection.category in categories else None,
         split=selection.split if selection.split in SPLITS else None,
@@ -48,6 +48,7 @@ def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
         keys=_needing(run, selection),
         sort=selection.sort if selection.sort in frames.SORTS else "confidence",
     )
+    return blinding.of_query(query)
 
 
 def _needing(run: Run, selection: Selection) -> tuple[int, ...] | None:
@@ -70,7 +71,8 @@ def show_receipt(run: Run, selection: Selection, image_index: int, attribute_ind
         return
     flip = load.frame(run, frames.one_flip, image_index, attribute_index)
     of = receipt(run, image_index, attribute_index, model=load.evidence_model(run))
-    verdict = receipts.verdict(run, of, flip)
+    image = blinding.of_image(image)
+    verdict = blinding.of_verdict(receipts.verdict(run, of, flip))
     atoms = receipts.atoms_frame(of, verdict)
     _navigation(run, selection, flip)
     url = media.image_url(run, image_index)
@@ -188,7 +190,8 @@ def show_image(run: Run, selection: Selection, image_index: int) -> None:
             f"Images are numbered from 0 to {int(run.info['n_images']) - 1:,}.",
         )
         return
-    labels = receipts.image_labels(run, image_index)
+    labels = blinding.of_table(receipts.image_labels(run, image_index))
+    image = blinding.of_image(image)
     hrefs = [
         state.link("flips", **filters(selection), flip=f"{image_index}-{j}")
         for j in labels["attribute_index"]
@@ -211,7 +214,7 @@ def download(run: Run, query: frames.FlipQuery, n_flips: int) -> None:
     of = f" first {n_rows:,}" if n_rows < n_flips else ""
 
     def rows() -> bytes:
-        frame = frames.flips_page(run, query, 1, n_rows)
+        frame = blinding.of_table(frames.flips_page(run, query, 1, n_rows))
         return components.safe_for_spreadsheets(frame).to_csv(index=False).encode("utf-8-sig")
 
     st.download_button(

@@ -137,9 +137,17 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
 def open_engine(url: sa.URL) -> sa.Engine:
     """An engine whose acknowledged writes survive the process being killed."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
+        engine = sa.create_engine(
             url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args=GIVE_UP
         )
+
+        @sa.event.listens_for(engine, "do_connect")
+        def _connect_to_server(_dialect, _record, arguments, settings):
+            from selfml.postgres_connection import AnsweringConnection
+
+            return AnsweringConnection.connect(*arguments, **settings)
+
+        return engine
     if url.database and url.database != ":memory:":
         Path(url.database).resolve().parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": WAIT_S})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -40,6 +41,22 @@ class Server:
     def stop(self) -> None:
         """Stop it at once, as a crash would: what was acknowledged is in its log."""
         subprocess.run([*self.control, "-m", "immediate", "stop"], check=True, **QUIET)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It takes connections and questions, and answers none."""
+        folder = Path(self.control[self.control.index("-D") + 1])
+        parent = int((folder / "postmaster.pid").read_text().split()[0])
+        listing = ["ps", "-o", "pid=", "--ppid", str(parent)]
+        below = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
+        everybody = [parent, *map(int, below.split())]
+        try:
+            for pid in everybody:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in everybody:
+                os.kill(pid, signal.SIGCONT)
 
     def new_database(self) -> str:
         """The address of an empty database."""

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import components, flip_cards, flip_filters, flip_panels, load, state
+from dashboard import blinding, components, flip_cards, flip_filters, flip_panels, load, state
 from dashboard.frames import flips as frames
 from dashboard.frames import overview, trust
 from selfml.run import Run
@@ -36,12 +36,14 @@ def more(row: st.delta_generator.DeltaGenerator, run: Run) -> None:
             "Evidence", list(AGREEMENTS), format_func=AGREEMENTS.get,
             **state.bind("agreement", AGREEMENTS),
         )  # fmt: skip
+        blind = blinding.is_blind()
         st.selectbox(
-            "Against the verified label", list(TRUTHS), format_func=TRUTHS.get,
-            **state.bind("truth", TRUTHS),
+            "Against the verified label", list(TRUTHS), format_func=TRUTHS.get, disabled=blind,
+            help=blinding.NOTE if blind else None, **state.bind("truth", TRUTHS),
         )  # fmt: skip
         st.selectbox(
             "Part of the data", ["", *SPLITS], format_func=lambda s: SPLIT_NAMES.get(s, "All"),
+            disabled=blind, help=blinding.NOTE if blind else None,
             **state.bind("split", ["", *SPLITS]),
         )  # fmt: skip
         some = load.frame(run, overview.flip_counts).auto_accept > 0
@@ -75,14 +77,14 @@ def show_list(run: Run) -> None:
     now = state.read()
     choose(run)
     query = flip_panels.query_of(run, now)
-    counts = load.frame(run, frames.flips_summary, query)
+    counts = blinding.of_counts(load.frame(run, frames.flips_summary, query))
     st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed))
     if not counts["n"]:
         nothing(run)
         return
     start, _ = components.pager(counts["n"], frames.PAGE_SIZE, noun="flips")
     page = load.frame(run, frames.flips_page, query, start // frames.PAGE_SIZE + 1)
-    flip_cards.grid(run, page, flip_panels.filters(now))
+    flip_cards.grid(run, blinding.of_table(page), flip_panels.filters(now))
     flip_panels.download(run, query, counts["n"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from dashboard import audit_queue
 from dashboard.frames.audit import queue
 from dashboard.frames.controls import controls
 from dashboard.frames.flips import FlipQuery
+from selfml import decision_tables
 from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
 from tests.dashboard.conftest import text_of
@@ -88,3 +90,24 @@ def test_a_page_drawn_while_it_is_gone_says_so_and_comes_back(
     next(b for b in app.button if b.label == "Try again").click().run()
     assert not app.error
     assert accept(app) == asked
+
+
+def test_one_that_hangs_is_not_waited_for(open_view, server, database, run, monkeypatch):
+    """The connection is open and what is sent is taken, but nothing comes back."""
+    postgres_connection = pytest.importorskip("selfml.postgres_connection")
+    monkeypatch.setattr(postgres_connection, "ANSWER_S", 1.0)
+    monkeypatch.setitem(decision_tables.GIVE_UP, "connect_timeout", 2)
+    app = open_view("audit", run="tiny")
+    asked = accept(app)
+    with server.hanging():
+        start = time.monotonic()
+        app.button(key=asked).click().run()
+        assert time.monotonic() - start < 12
+        assert not app.exception
+        assert app.error[0].value.startswith("Not saved. postgresql")
+        assert accept(app) == asked
+    app.button(key=asked).click().run()
+    assert not app.error
+    assert accept(app) != asked
+    with Store(database) as store:
+        assert len(store.history(catalogue_of(run))) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,3 +197,41 @@ def test_a_server_open_to_others_says_so(open_view, monkeypatch):
     monkeypatch.setattr(st, "get_option", lambda name: address.get(name) or option(name))
     (warning,) = open_view("flips", run="tiny").warning
     assert "Nobody signs in here, and the server listens on 0.0.0.0" in warning.value
+
+
+VERDICTS = ("Verified: right", "Verified: wrong", "✓ right", "✕ wrong", "right where verified")
+
+
+def verified_flip(run: Run) -> str:
+    """A flip whose verified label is known, as its address has it."""
+    flips = run.table("flips")
+    row = flips[flips["truth"] >= 0].iloc[0]
+    return f"{row['image_index']}-{row['attribute_index']}"
+
+
+@pytest.mark.parametrize(
+    ("email", "sees"),
+    [("bob@shop.org", False), ("vic@else.org", True), ("root@shop.org", True)],
+)
+def test_auditors_cannot_look_a_control_up(open_as, run, email, sees):
+    """A verdict under Flips would tell them what a control item is, and its answer."""
+    key = verified_flip(run)
+    receipt = text_of(open_as(email, "flips", flip=key))
+    assert ("Verified: " in receipt) == sees
+    split = run.table("images")["split"][int(key.partition("-")[0])]
+    assert (f"· {split} ·" in receipt) == sees
+    listed = open_as(email, "flips", truth="wrong", split="clean_train")
+    unfiltered = open_as(email, "flips")
+    assert ("right where verified" in text_of(unfiltered)) == sees
+    counts = [
+        re.search(r"<strong>([\d,]+)</strong> flip", text_of(a))[1] for a in (listed, unfiltered)
+    ]
+    assert (counts[0] != counts[1]) == sees
+    assert [box.disabled for box in unfiltered.selectbox if box.label.startswith("Against")] == [
+        not sees
+    ]
+    assert any(word in text_of(unfiltered) for word in VERDICTS) == sees
+    labels = text_of(open_as(email, "flips", image=key.partition("-")[0]))
+    rows = re.findall(r"<tr>(.*?)</tr>", labels)[1:]
+    cells = [re.findall(r"<td>(.*?)</td>", row)[3] for row in rows]
+    assert any(cells) == sees
