@@ -32,6 +32,9 @@ def export(
         ),
     ] = "",
     data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
+    all_flips: Annotated[
+        bool, typer.Option(help="Every flip of the run, whether anybody has looked or not.")
+    ] = False,
     min_confidence: Annotated[float, typer.Option(help="Leave out less sure flips.")] = 0.0,
     agreed_only: Annotated[
         bool, typer.Option(help="Only flips that strict evidence makes too.")
@@ -56,7 +59,11 @@ def export(
         bool, typer.Option(help="Replace files that no export wrote, or that were changed.")
     ] = False,
 ) -> None:
-    """Write corrected labels in the input's format, and each flip with its evidence."""
+    """Write corrected labels in the input's format, and each flip with its evidence.
+
+    Which flips is said by --decisions (those that people accepted), --auto-only (those that need no
+    look), --agreed-only or --min-confidence, or --all-flips.
+    """
     from selfml.export import export as write
     from selfml.run import Run
 
@@ -67,6 +74,13 @@ def export(
         raise ValueError("--with-auto: goes with --decisions; without it see --auto-only")
     if catalogue and not decisions:
         raise ValueError("--catalogue: goes with --decisions")
+    if all_flips and (decisions or auto_only or agreed_only or min_confidence):
+        raise ValueError("--all-flips: goes with no option that leaves flips out")
+    if not (all_flips or decisions or auto_only or agreed_only or min_confidence):
+        raise ValueError(
+            "no flip is accepted yet: --decisions STORE exports those that people accepted, "
+            "--auto-only those that need no look, --all-flips every one"
+        )
     audited = {"with_auto": with_auto, "catalogue": catalogue}
     with decisions_of(decisions) as store:
         done = write(opened, out, data=data, store=store, **audited, **limits, **how)

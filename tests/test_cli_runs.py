@@ -77,7 +77,11 @@ def test_commands_need_a_finished_run(selfml, unfinished, tmp_path):
     for command, *parts in (
         (("evaluate", unfinished), "not finished", "selfml train --resume"),
         (("map", unfinished), "coefficients.parquet: not written yet (status: running)"),
-        (("export", unfinished, "--out", out), "no flips yet", "until training is complete"),
+        (
+            ("export", unfinished, "--out", out, "--all-flips"),
+            "no flips yet",
+            "until training is complete",
+        ),
     ):
         one_line(selfml(*command), str(unfinished), *parts)
     assert contents(unfinished) == before
@@ -86,7 +90,7 @@ def test_commands_need_a_finished_run(selfml, unfinished, tmp_path):
 
 @pytest.mark.parametrize("command", ["evaluate", "map", "export"])
 def test_commands_need_a_run(selfml, tmp_path, command):
-    options = ["--out", tmp_path / "corrected.csv"] if command == "export" else []
+    options = ["--out", tmp_path / "corrected.csv", "--all-flips"] if command == "export" else []
     for folder in (tmp_path / "nowhere", tmp_path):
         done = selfml(command, folder, *options)
         one_line(done, f"{folder}: not a run directory", "that `selfml train` wrote")
@@ -116,6 +120,7 @@ def test_map_places_every_image(selfml, shop, monkeypatch):
 def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
     options = ["--min-confidence", 0.9, "--agreed-only"] if "agreed_only" in limits else []
     options += ["--auto-only"] if "auto_only" in limits else []
+    options = options or ["--all-flips"]
     done = selfml("export", shop.run.path, "--out", tmp_path / "a.csv", *options)
     expected = export(shop.run, tmp_path / "b.csv", **limits)
     for suffix in ("csv", "flips.csv"):
@@ -140,17 +145,26 @@ def test_export_of_accepted_flips_alone_says_when_there_are_none(selfml, shop, t
     assert "No flip may be accepted without a look" in done.out
 
 
+def test_export_asks_which_flips_are_meant(selfml, shop, tmp_path):
+    """A file of corrections that nobody has looked at is never what one gets without asking."""
+    where = ("export", shop.run.path, "--out", tmp_path / "a.csv")
+    one_line(selfml(*where), "--decisions STORE", "--auto-only", "--all-flips")
+    one_line(selfml(*where, "--all-flips", "--auto-only"), "--all-flips: goes with no option")
+    assert not list(tmp_path.glob("a.*"))
+
+
 def test_export_of_a_dataset_that_has_moved(selfml, shop, tmp_path):
     out, moved = tmp_path / "corrected.csv", shop.root.rename(tmp_path / "moved")
-    done = selfml("export", shop.run.path, "--out", out)
+    done = selfml("export", shop.run.path, "--out", out, "--all-flips")
     assert done.code == 0
     assert "dataset folder is gone" in done.out.splitlines()[1]
     assert len(read_csv(out)) == 61
-    done = selfml("export", shop.run.path, "--out", out, "--data", moved)
+    done = selfml("export", shop.run.path, "--out", out, "--all-flips", "--data", moved)
     assert done.out.count("\n") == 1
     assert len(read_csv(out)) == 1 + len(shop.rows)
-    one_line(selfml("export", shop.run.path, "--out", out, "--data", shop.root), "--data")
-    one_line(selfml("export", shop.run.path, "--out", out, "--min-confidence", 2), "0..1")
+    where = ("export", shop.run.path, "--out", out)
+    one_line(selfml(*where, "--all-flips", "--data", shop.root), "--data")
+    one_line(selfml(*where, "--min-confidence", 2), "0..1")
 
 
 # -------------------------------------------------------------------------------------------- train
@@ -257,7 +271,7 @@ def test_from_a_catalogue_to_corrected_labels(selfml, tmp_path):
     stored = [(run / f"{name}.parquet").read_bytes() for name in TABLES]
     assert selfml("evaluate", run).out == trained.out
     assert [(run / f"{name}.parquet").read_bytes() for name in TABLES] == stored
-    assert selfml("export", run, "--out", out).code == 0
+    assert selfml("export", run, "--out", out, "--all-flips").code == 0
     before, after = read_csv(data / "labels.csv"), read_csv(out)
     assert [row[:2] for row in before] == [row[:2] for row in after]
     split = Run(run).table("images")["split"]

@@ -183,7 +183,7 @@ def selfml(monkeypatch, capsys) -> Command:
 
 
 def test_the_command(shop, tmp_path, selfml):
-    where = ["export", shop.run.path, "--out"]
+    where = ["export", shop.run.path, "--all-flips", "--out"]
     done = selfml(*where, tmp_path / "set", "--format", "huggingface", "--link")
     assert done.code == 0
     assert "set: 60 photos, " in done.out
