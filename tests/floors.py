@@ -10,7 +10,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml", "selfml.config", "selfml.config_sections", "selfml.run_format"),
             *("selfml.run", "selfml.decisions", "selfml.decision_tables"),
             *("selfml.decision_queries", "selfml.decision_records", "selfml.migrations.*"),
-            *("selfml.store_health", "selfml.store_copies"),
+            *("selfml.store_health", "selfml.store_copies", "selfml.postgres_connection"),
         ),
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
@@ -45,7 +45,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         2: (
             *("dashboard.load", "dashboard.media", "dashboard.preload", "dashboard.components"),
             *("dashboard.receipt_html", "dashboard.flip_cards", "dashboard.flip_panels"),
-            "dashboard.flip_filters",
+            *("dashboard.flip_filters", "dashboard.blinding"),
             *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),
             *("dashboard.what_if_html",),
             "dashboard.compare_panels",
@@ -81,6 +81,7 @@ LAZY = {
     "selfml.decisions": {"sqlalchemy"},
     "selfml.decision_tables": {"sqlalchemy"},
     "selfml.decision_queries": {"sqlalchemy"},
+    "selfml.postgres_connection": {"psycopg"},
     "selfml.store_health": {"sqlalchemy"},
     "selfml.migrations": {"sqlalchemy", "alembic"},
     "selfml.migrations.env": {"alembic"},
