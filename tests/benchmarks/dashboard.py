@@ -92,7 +92,7 @@ def acceptance(pages: dict[int, pd.DataFrame], seen: dict[int, dict[str, float]]
     if LARGE in seen:
         at = seen[LARGE]
         rows.append(("lasso at 100k points -> grid: p95", at["lasso_p95"], "ms", 1000))
-        rows.append(("lasso at 100k points -> grid: processors", at["lasso_cpu"], "ms", 1000))
+        rows.append(("  of that, processors together (p50)", at["lasso_cpu"], "ms", None))
     growth = _growth(pages)
     paged = pages[SMALL][pages[SMALL]["pages"]]["page"] if growth else []
     rows += [(f"growth 60k -> 300k: {name}", growth[name], "x", 2) for name in paged]
