@@ -268,3 +268,17 @@ def test_categories_count(tmp_path: Path):
     )
     after = counterfactual.read_counterfactuals(run).what_if([0]).after
     assert after.score[1, 0] - after.score[0, 0] == pytest.approx(2.0)  # -1 against -3
+
+
+def test_parts_worked_out_beside_each_other_come_to_the_same(tiny_run: Path, monkeypatch):
+    world = counterfactual.read_counterfactuals(Run(tiny_run))
+    out = [int(np.bincount(world.mixed.indices).argmax())]
+    whole = world.what_if(taken_out=out)
+    assert len(whole.image_index) > 20
+    monkeypatch.setattr(counterfactual, "ROWS_AT_ONCE", 3)
+    parts = world.what_if(taken_out=out)
+    for side in ("before", "after"):
+        for name in SIDES:
+            one, other = (getattr(getattr(effect, side), name) for effect in (whole, parts))
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(whole.given, parts.given)
