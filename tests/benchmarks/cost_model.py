@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 BILLION = 1_000_000_000
@@ -71,7 +72,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def billion(part_bytes: float, run_bytes: float, per_s: float) -> dict[str, float]:
+def billion(part_bytes: float, run_bytes: float, per_s: float, flips: float) -> dict[str, float]:
     """What a billion images would take.
 
     Parameters
@@ -80,16 +81,20 @@ def billion(part_bytes: float, run_bytes: float, per_s: float) -> dict[str, floa
         Stored an image, measured.
     per_s : float
         Images a second of one worker without an accelerator, measured with the small network.
+    flips : float
+        An image, measured.
 
     Returns
     -------
     dict
         gpu_per_s (images a second of one GPU, computed), gpu_hours (of one GPU),
         hours (with ``GPUS``), cpu_days (of one worker of the small network), photo_tib, part_tib,
-        run_tib, read_gib_s (what the photos' storage must give to ``GPUS``).
+        run_tib, read_gib_s (what the photos' storage must give to ``GPUS``), looks (decisions
+        about one flip in a thousand), weeks (of 40 hours, at 30 decisions a minute).
     """
     gpu_per_s = SHARE * GPU_TFLOPS * 1e3 / FORWARD_GFLOP
     seconds = BILLION / gpu_per_s
+    looks = BILLION * flips / 1000
     return {
         "gpu_per_s": gpu_per_s,
         "gpu_hours": seconds / 3600,
@@ -99,14 +104,17 @@ def billion(part_bytes: float, run_bytes: float, per_s: float) -> dict[str, floa
         "part_tib": BILLION * part_bytes / TIB,
         "run_tib": BILLION * run_bytes / TIB,
         "read_gib_s": GPUS * gpu_per_s * PHOTO_BYTES / GIB,
+        "looks": looks,
+        "weeks": looks / 30 / 60 / 40,
     }
 
 
 def on_paper(rows: list[dict[str, Any]]) -> str:
     """The section about a billion images, from the largest relabelling measured."""
     largest = rows[-1]
+    n = largest["images"]
     of = billion(
-        largest["part_bytes"], largest["run_bytes"], largest["images"] / largest["seconds"]
+        largest["part_bytes"], largest["run_bytes"], n / largest["seconds"], largest["flips"] / n
     )
     return f"""## One billion images, on paper
 
@@ -137,8 +145,9 @@ TFLOP/s over {FORWARD_GFLOP} GFLOP an image |
    tell images that are listed twice: 60 GB at a billion.
 4. *The dashboard.* DuckDB keeps a run's flips in its own file; pages of flips stay cheap, but
    counts over all of them grow with the flips. Maps stop at `maps.max_images`, 100,000 by default.
-5. *People.* At thirty decisions a minute, one flip in a thousand of a billion images is half a year
-   for three people: what needs no look, bulk decisions and tracing rejects have to do the work.
+5. *People.* One flip in a thousand is {of["looks"]:,.0f} decisions: at thirty a minute
+   {of["weeks"]:,.0f} weeks of one person. What needs no look, bulk decisions and tracing rejects
+   have to do the work.
 """
 
 
@@ -147,7 +156,9 @@ def page(kept: dict[str, Any]) -> str:
     parts = [INTRODUCTION]
     for kind, (title, command, text) in SECTIONS.items():
         if kind in kept:
-            parts.append(f"## {title}\n\n    {command}\n\n{text}\n\n{table(kept[kind])}\n")
+            parts.append(
+                f"## {title}\n\n    {command}\n\n{fill(text, 100)}\n\n{table(kept[kind])}\n"
+            )
     if "relabel" in kept:
         parts.append(on_paper(kept["relabel"]))
     return "\n".join(parts)
