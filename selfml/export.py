@@ -213,17 +213,26 @@ def verified_by_experts(run: Run, verified: np.ndarray) -> np.ndarray:
     return verified
 
 
+def _of_catalogue(run: Run) -> np.ndarray:
+    """(N,) bool, images of the catalogue: in a relabelled one the basis images are of another."""
+    found = np.ones(int(run.info["n_images"]), bool)
+    if run.info.get("source_run"):
+        found[run.table("basis", ["image_index"])["image_index"]] = False
+    return found
+
+
 def _rows_in(run: Run, dataset: Dataset) -> np.ndarray:
-    """The dataset's row of each image of the run, (N,) int."""
+    """The dataset's row of each image of the run, (N,) int; -1 where it is of another catalogue."""
     ids = run.table("images", ["image_id"])["image_id"]
     where = pd.Series(np.arange(dataset.n_images), index=dataset.file_names)
     at = where.reindex(ids)
-    if at.isna().any() or list(dataset.attributes) != run.attributes:
+    ours = _of_catalogue(run)
+    if at[ours].isna().any() or list(dataset.attributes) != run.attributes:
         raise DatasetError(
             f"{dataset.root}: is not the dataset this run was trained on "
             "(other images or attributes); name that one with --data"
         )
-    return at.to_numpy(np.int64)
+    return at.where(ours, -1).to_numpy(np.int64)
 
 
 def _from_input(
@@ -235,15 +244,16 @@ def _from_input(
     if out.resolve() in [file.resolve() for file in own]:
         raise ValueError(f"--out: {out} is the dataset's own file; name another, to keep it")
     row_of = _rows_in(run, dataset)
-    verified = dataset.labels_verified.copy()
-    verified[row_of] = verified_by_experts(run, verified[row_of])
-    flips = _unverified(flips, verified[row_of])
+    ours, verified = row_of >= 0, dataset.labels_verified.copy()
+    said = verified_by_experts(run, np.where(ours[:, None], verified[row_of], -1))
+    verified[row_of[ours]] = said[ours]
+    flips = _unverified(flips, said)
     flips = _still_given(flips, dataset.labels_given[row_of])
     moved = flips.assign(image_index=row_of[flips["image_index"].to_numpy()])
     given = dataset.labels_given
     corrected = apply_flips(given, moved, verified)
     in_run = np.zeros(dataset.n_images, bool)
-    in_run[row_of] = True
+    in_run[row_of[ours]] = True
     return Corrections(
         run_id=str(run.info.get("run_id") or run.path.name),
         attributes=dataset.attributes,
@@ -263,8 +273,10 @@ def _from_run(run: Run, flips: pd.DataFrame) -> tuple[Corrections, pd.DataFrame]
     verified = _verified_labels(run)
     flips = _unverified(flips, verified)
     images = run.table("images", ["image_id", "category"])
+    own = _of_catalogue(run)
     given = np.asarray(run.array("labels_given"))
-    corrected = apply_flips(given, flips, verified)
+    corrected = apply_flips(given, flips, verified)[own]
+    given, images = given[own], images[own]
     has_category = images["category"].notna().any()
     categories = images["category"].fillna("").to_numpy(object)
     rows = [["file_name", *(["category"] if has_category else []), *run.attributes]]
@@ -278,7 +290,7 @@ def _from_run(run: Run, flips: pd.DataFrame) -> tuple[Corrections, pd.DataFrame]
         categories=categories if has_category else None,
         given=given,
         corrected=corrected,
-        flips=flips,
+        flips=flips.assign(image_index=(np.cumsum(own) - 1)[flips["image_index"]]),
         in_run=np.ones(len(images), bool),
         rows=rows,
         dataset=None,

@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from selfml.data.dataset import DatasetError
+from selfml.exchange.check import compare
+from selfml.export import export
 from selfml.flips import read_evidence_model
 from selfml.receipts import receipt
 from selfml.relabel.start import Engine
-from selfml.run import Run, RunError
+from selfml.run import Run, RunError, RunWriter
 from selfml.train import train
 from tests.command import command_line, one_line
 from tests.train.relabelling import QUIET, go, rows_of
@@ -209,3 +212,31 @@ def test_the_command_says_what_was_done_and_what_could_not_be_read(
     assert "No flip is accepted without a look" in done.out
     assert Run(tmp_path / "out").table("images")["thumbnail_offset"].notna().sum() == 30
     one_line(selfml("relabel", trained, folder, "--out", tmp_path / "out"), "is complete")
+
+
+def test_its_corrected_labels_are_exported_without_the_basis_images(relabelled, tmp_path):
+    """Those are of the catalogue that was trained on, and this shop never had them."""
+    shutil.copytree(relabelled, tmp_path / "run")
+    RunWriter(tmp_path / "run").update(dataset={})  # as of Parquet files: no table to go by
+    run = Run(tmp_path / "run")
+    n_basis = run.table("basis")["image_index"].nunique()
+    done = export(run, tmp_path / "out.csv")
+    assert done.n_rows == run.info["n_images"] - n_basis == 150
+    rows = pd.read_csv(done.labels_file, dtype=str, keep_default_na=False)
+    assert not rows["file_name"].str.contains("basis image").any()
+    kept = np.setdiff1d(np.arange(run.info["n_images"]), run.table("basis")["image_index"])
+    found = rows[run.attributes].replace("", "-1").astype(int).to_numpy()
+    np.testing.assert_array_equal(found, run.array("labels_corrected")[kept])
+    assert done.n_changed_cells == done.n_flips == len(run.table("flips")) > 20
+    assert compare(done.labels_file, done.labels_file).same
+
+
+def test_its_source_is_exported_in_its_own_format(relabelled, catalogue, tmp_path):
+    run = Run(relabelled)
+    done = export(run, tmp_path / "out.csv")
+    assert done.from_input
+    before = pd.read_csv(catalogue / "labels.csv", dtype=str, keep_default_na=False)
+    after = pd.read_csv(done.labels_file, dtype=str, keep_default_na=False)
+    assert list(before) == list(after)
+    assert before["file_name"].tolist() == after["file_name"].tolist()
+    assert int((before != after).to_numpy().sum()) == done.n_changed_cells >= done.n_flips > 20
