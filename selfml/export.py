@@ -172,7 +172,8 @@ def outlook(run: Run, flips: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """
     verified = _verified_labels(run)
     given = np.asarray(run.array("labels_given"))
-    return _unverified(flips, verified), int(((verified >= 0) & (verified != given)).sum())
+    settled = (verified >= 0) & (verified != given) & _of_catalogue(run)[:, None]
+    return _unverified(flips, verified), int(settled.sum())
 
 
 def _audited(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from selfml.run import Run
 from tests.benchmarks.dashboard_server import measure_pages
 from tests.benchmarks.worlds import build_run
 
@@ -32,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=10, help="of each time (5 in the browser)")
     parser.add_argument("--only", default="", help="pages whose name holds this word")
     parser.add_argument("--sessions", type=int, default=10, help="tabs that are open in the end")
+    parser.add_argument("--run", type=Path, help="reruns of this run's pages alone, nothing drawn")
     parser.add_argument("--skip", choices=("server", "browser", "none"), default="none")
     return parser.parse_args()
 
@@ -115,6 +117,11 @@ def main() -> None:
     chosen = arguments()
     work = chosen.work or Path(tempfile.mkdtemp(prefix="selfml-runs-"))
     pages, seen = {}, {}
+    if chosen.run:
+        n = int(Run(chosen.run).info["n_images"])
+        pages[n] = measure_pages(chosen.run, chosen.repeats, chosen.only)
+        print(f"load average {os.getloadavg()[0]:.1f}\n{page_table(pages)}")
+        return
     print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} at the start")
     for n in map(int, chosen.sizes.split(",")):
         folder = build_run(work / f"drawn-{n}", n, n_atoms=min(500, n // 50))

@@ -11,7 +11,7 @@ import pytest
 
 from selfml.data.dataset import DatasetError
 from selfml.exchange.check import compare
-from selfml.export import export
+from selfml.export import export, outlook
 from selfml.flips import read_evidence_model
 from selfml.receipts import receipt
 from selfml.relabel.start import Engine
@@ -228,6 +228,7 @@ def test_its_corrected_labels_are_exported_without_the_basis_images(relabelled, 
     found = rows[run.attributes].replace("", "-1").astype(int).to_numpy()
     np.testing.assert_array_equal(found, run.array("labels_corrected")[kept])
     assert done.n_changed_cells == done.n_flips == len(run.table("flips")) > 20
+    assert outlook(run, run.table("flips"))[1] == 0
     assert compare(done.labels_file, done.labels_file).same
 
 
