@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -19,11 +22,20 @@ def with_indices(run: Run, cells: pd.DataFrame) -> pd.DataFrame:
     cells : DataFrame
         With image_id and attribute; those of other catalogues are left out.
     """
-    images = pd.Index(run.table("images", ["image_id"])["image_id"])
-    i = images.get_indexer(cells["image_id"])
+    file = (run.path / "images.parquet").stat()
+    i = _image_ids(run.path.resolve(), file.st_mtime_ns, file.st_size).get_indexer(
+        cells["image_id"]
+    )
     j = pd.Index(run.attributes).get_indexer(cells["attribute"])
     known = (i >= 0) & (j >= 0)
     return cells[known].assign(image_index=i[known], attribute_index=j[known])
+
+
+@lru_cache(
+    maxsize=2
+)  # looked up at every fetch of the audit desk: reading takes longer than asking
+def _image_ids(path: Path, _changed_ns: int, _size: int) -> pd.Index:
+    return pd.Index(Run(path).table("images", ["image_id"])["image_id"])
 
 
 def verified_images(run: Run) -> np.ndarray:

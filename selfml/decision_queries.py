@@ -90,10 +90,28 @@ def said_of(catalogue: str, *, settling: bool) -> sa.Select:
 
 
 def done_of(catalogue: str, auditor: str) -> sa.Select:
-    """Cells (image_id, attribute) that anybody decided, or that the auditor left unsure."""
-    c = _counting(catalogue).c
-    done = sa.or_(c.wanted.is_not(None), c.auditor == auditor)
-    return sa.select(c.image_id, c.attribute).where(done).distinct()
+    """Cells (image_id, attribute) that anybody decided, or that the auditor left unsure.
+
+    The same as of `_counting`, in two windows instead of six: it is asked at every fetch.
+    """
+    b, d = batch_table.c, decision_table.c
+    cell = (d.image_id, d.attribute)
+    settled = sa.func.max(sa.case((b.kind == "settle", d.id))).over(partition_by=cell)
+    later = (*cell, b.auditor)
+    place = sa.func.row_number().over(partition_by=later, order_by=d.id.desc())
+    rows = (
+        sa.select(
+            d.id, d.image_id, d.attribute, b.auditor, b.decision,
+            settled.label("settled"), place.label("place"),
+        )
+        .join(batch_table, b.id == d.batch_id)
+        .where(b.catalogue == catalogue, ~is_taken_back(b.id))
+        .subquery()
+    )  # fmt: skip
+    c = rows.c
+    counts = (c.place == 1) & sa.or_(c.settled.is_(None), c.id >= c.settled)
+    done = sa.or_(c.decision != "unsure", c.auditor == auditor)
+    return sa.select(c.image_id, c.attribute).where(counts, done).distinct()
 
 
 def decided_by(catalogue: str, auditor: str) -> sa.Select:

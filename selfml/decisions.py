@@ -274,11 +274,11 @@ class Store:
         """Every catalogue with decisions, and how many acts on it there were."""
         b = batch_table.c
         query = sa.select(b.catalogue, sa.func.count()).group_by(b.catalogue)
-        return dict(map(tuple, self._rows(query.order_by(b.catalogue))))
+        return dict(self._rows(query.order_by(b.catalogue)))
 
     def _rows(self, query: sa.Select) -> list:
         with self._transaction(writes=False) as connection:
-            return connection.execute(query).all()
+            return list(map(tuple, connection.execute(query).all()))  # pandas is slow over its rows
 
 
 def _frame(rows: list, columns: Sequence[str]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 
@@ -271,3 +272,21 @@ def test_addresses(text, expected):
 def test_other_addresses_are_refused(text):
     with pytest.raises(ValueError, match="DATABASE_URL"):
         database_url(text)
+
+
+def test_done_is_what_counts_for_the_state(store):
+    """By drawn histories with undos, changes of mind and settlements: one is left with what nobody
+    has decided by what counts now, and without what one left unsure oneself."""
+    rng = random.Random(0)
+    for _ in range(120):
+        auditor, cells = rng.choice("abc"), [Cell(f"i{rng.randrange(4)}", "A", 0, 1)]
+        if rng.random() < 0.2:
+            store.undo("shop", auditor)
+            continue
+        settle = rng.random() < 0.2
+        decision = rng.choice(["accept", "reject"] if settle else ["accept", "unsure", "unsure"])
+        store.decide("shop", cells, decision, auditor=auditor, run_id="r", settle=settle)
+        said = store.of_auditors("shop")
+        for who in "abcd":
+            counts = said[(said["decision"] != "unsure") | (said["auditor"] == who)]
+            assert set(store.done("shop", who)["image_id"]) == set(counts["image_id"])
