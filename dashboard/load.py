@@ -217,9 +217,12 @@ def simulation() -> pd.DataFrame:
     return read_simulation(RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "")
 
 
+ANSWER_S = 15.0  # our choice; the slowest question of a page takes less than a second
+
+
 @st.cache_resource(show_spinner=False)
 def _store(url: str) -> Store:
-    return Store(url)
+    return Store(url, answer_s=ANSWER_S)
 
 
 def store() -> Store:

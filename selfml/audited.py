@@ -31,11 +31,11 @@ def with_indices(run: Run, cells: pd.DataFrame) -> pd.DataFrame:
     return cells[known].assign(image_index=i[known], attribute_index=j[known])
 
 
-@lru_cache(
-    maxsize=2
-)  # looked up at every fetch of the audit desk: reading takes longer than asking
+@lru_cache(maxsize=2)  # the audit desk looks names up at every fetch
 def _image_ids(path: Path, _changed_ns: int, _size: int) -> pd.Index:
-    return pd.Index(Run(path).table("images", ["image_id"])["image_id"])
+    names = pd.Index(Run(path).table("images", ["image_id"])["image_id"])
+    names.get_indexer(names[:1])  # builds its table here, where no other thread has it yet
+    return names
 
 
 def verified_images(run: Run) -> np.ndarray:

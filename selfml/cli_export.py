@@ -78,8 +78,8 @@ def export(
         raise ValueError("--all-flips: goes with no option that leaves flips out")
     if not (all_flips or decisions or auto_only or agreed_only or min_confidence):
         raise ValueError(
-            "no flip is accepted yet: --decisions STORE exports those that people accepted, "
-            "--auto-only those that need no look, --all-flips every one"
+            "which flips? --decisions STORE exports those that people accepted, --auto-only those "
+            "that need no look, --all-flips every one"
         )
     audited = {"with_auto": with_auto, "catalogue": catalogue}
     with decisions_of(decisions) as store:

@@ -146,11 +146,8 @@ class Counterfactuals:
         starts = range(0, len(rows), ROWS_AT_ONCE)
         fill = partial(self._fill, effect, model=model, out=out, values=(now, then))
         parts = [slice(start, start + ROWS_AT_ONCE) for start in starts]
-        if len(parts) < 2:
-            list(map(fill, parts))
-        else:  # NumPy and SciPy work beside each other in threads; no part knows of another
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                list(pool.map(fill, parts))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # no part knows of another
+            list(pool.map(fill, parts))
         return effect
 
     def _fill(

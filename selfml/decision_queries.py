@@ -97,8 +97,8 @@ def done_of(catalogue: str, auditor: str) -> sa.Select:
     b, d = batch_table.c, decision_table.c
     cell = (d.image_id, d.attribute)
     settled = sa.func.max(sa.case((b.kind == "settle", d.id))).over(partition_by=cell)
-    later = (*cell, b.auditor)
-    place = sa.func.row_number().over(partition_by=later, order_by=d.id.desc())
+    said_by = (*cell, b.auditor)
+    place = sa.func.row_number().over(partition_by=said_by, order_by=d.id.desc())
     rows = (
         sa.select(
             d.id, d.image_id, d.attribute, b.auditor, b.decision,

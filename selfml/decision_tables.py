@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -134,8 +135,11 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.02)
 
 
-def open_engine(url: sa.URL) -> sa.Engine:
-    """An engine whose acknowledged writes survive the process being killed."""
+def open_engine(url: sa.URL, answer_s: float = math.inf) -> sa.Engine:
+    """An engine whose acknowledged writes survive the process being killed.
+
+    ``answer_s`` is how many seconds PostgreSQL may take over one question.
+    """
     if url.get_backend_name() != "sqlite":
         engine = sa.create_engine(
             url, pool_pre_ping=True, pool_size=5, max_overflow=20, connect_args=GIVE_UP
@@ -145,7 +149,9 @@ def open_engine(url: sa.URL) -> sa.Engine:
         def _connect_to_server(_dialect, _record, arguments, settings):
             from selfml.postgres_connection import AnsweringConnection
 
-            return AnsweringConnection.connect(*arguments, **settings)
+            connection = AnsweringConnection.connect(*arguments, **settings)
+            connection.answer_s = answer_s
+            return connection
 
         return engine
     if url.database and url.database != ":memory:":

@@ -16,6 +16,7 @@ date by Alembic (:mod:`selfml.migrations`). SQLite (write-ahead log) and Postgre
 from __future__ import annotations
 
 import datetime
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ class Store:
     ----------
     url : str
         See `database_url`. The tables are made or brought up to date when it is opened.
+    answer_s : float
+        How many seconds PostgreSQL may take over one question, for whoever cannot wait longer.
 
     Raises
     ------
@@ -76,12 +79,12 @@ class Store:
         For arguments that are no decision.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, answer_s: float = math.inf):
         from selfml.migrations import upgrade  # Alembic takes a while to load
 
         self.url = database_url(url)
         with in_one_line(self.url):
-            self.engine = open_engine(self.url)
+            self.engine = open_engine(self.url, answer_s)
         self._writing = self.engine.execution_options(writes=True)
         try:
             with in_one_line(self.url):

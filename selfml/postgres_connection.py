@@ -7,17 +7,21 @@ goes through ``Connection.wait`` (psycopg 3, "connections", implementation note 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from typing import Any
 
 import psycopg
 
-ANSWER_S = 15.0  # our choice; the slowest question of the audit desk takes less than a second
-
 
 class AnsweringConnection(psycopg.Connection):
-    """Like ``psycopg.Connection``; after ``ANSWER_S`` without an answer it is closed.
+    """Like ``psycopg.Connection``; after ``answer_s`` without an answer it is closed.
+
+    Attributes
+    ----------
+    answer_s : float
+        Seconds; without end until it is set.
 
     Raises
     ------
@@ -25,12 +29,14 @@ class AnsweringConnection(psycopg.Connection):
         From whatever was waiting.
     """
 
+    answer_s = math.inf
+
     def wait(self, gen: Generator, *args: Any, **how: Any) -> Any:
         """Wait for what a generator of psycopg waits for."""
         return super().wait(self._in_time(gen), *args, **how)
 
     def _in_time(self, gen: Generator) -> Generator:
-        end_s = time.monotonic() + ANSWER_S
+        end_s = time.monotonic() + self.answer_s
         try:
             wanted = next(gen)
             while True:
@@ -38,7 +44,7 @@ class AnsweringConnection(psycopg.Connection):
                 if not ready and time.monotonic() > end_s:
                     self.close()
                     raise psycopg.OperationalError(
-                        f"the server has not answered for {ANSWER_S:.0f} seconds"
+                        f"the server has not answered for {self.answer_s:.0f} seconds"
                     )
                 wanted = gen.send(ready)
         except StopIteration as done:

@@ -27,8 +27,8 @@ INTRODUCTION = """# How cost grows
 
 Written by `python -m tests.benchmarks.cost` from `docs/cost.json`, what that command measured; do
 not edit it. Measured on two processors without an accelerator. The last column is the machine's
-load average at the end of each measurement: on a busy machine the seconds are longer, the
-processor's seconds hardly.
+load average at the end of each measurement: on a busy machine the seconds are longer, and the
+processor's seconds somewhat.
 """
 SECTIONS = {
     "relabel": (
@@ -72,15 +72,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def billion(part_bytes: float, run_bytes: float, per_s: float, flips: float) -> dict[str, float]:
+def billion(
+    part_bytes: float, run_bytes: float, processor_s: float, flips: float
+) -> dict[str, float]:
     """What a billion images would take.
 
     Parameters
     ----------
     part_bytes, run_bytes : float
         Stored an image, measured.
-    per_s : float
-        Images a second of one worker without an accelerator, measured with the small network.
+    processor_s : float
+        Of one processor, an image, measured with the small network.
     flips : float
         An image, measured.
 
@@ -88,7 +90,7 @@ def billion(part_bytes: float, run_bytes: float, per_s: float, flips: float) -> 
     -------
     dict
         gpu_per_s (images a second of one GPU, computed), gpu_hours (of one GPU),
-        hours (with ``GPUS``), cpu_days (of one worker of the small network), photo_tib, part_tib,
+        hours (with ``GPUS``), cpu_days (of one processor, with the small network), photo_tib, part_tib,
         run_tib, read_gib_s (what the photos' storage must give to ``GPUS``), looks (decisions
         about one flip in a thousand), weeks (of 40 hours, at 30 decisions a minute).
     """
@@ -99,7 +101,7 @@ def billion(part_bytes: float, run_bytes: float, per_s: float, flips: float) -> 
         "gpu_per_s": gpu_per_s,
         "gpu_hours": seconds / 3600,
         "hours": seconds / 3600 / GPUS,
-        "cpu_days": BILLION / per_s / 86_400,
+        "cpu_days": BILLION * processor_s / 86_400,
         "photo_tib": BILLION * PHOTO_BYTES / TIB,
         "part_tib": BILLION * part_bytes / TIB,
         "run_tib": BILLION * run_bytes / TIB,
@@ -114,7 +116,10 @@ def on_paper(rows: list[dict[str, Any]]) -> str:
     largest = rows[-1]
     n = largest["images"]
     of = billion(
-        largest["part_bytes"], largest["run_bytes"], n / largest["seconds"], largest["flips"] / n
+        largest["part_bytes"],
+        largest["run_bytes"],
+        largest["processor_s"] / n,
+        largest["flips"] / n,
     )
     return f"""## One billion images, on paper
 
@@ -131,7 +136,7 @@ TFLOP/s over {FORWARD_GFLOP} GFLOP an image |
 | photos stored | {of["photo_tib"]:,.0f} TiB | the same |
 | parts stored | {of["part_tib"]:,.1f} TiB | {largest["part_bytes"]:,} bytes an image |
 | the run's files | {of["run_tib"]:,.1f} TiB | {largest["run_bytes"]:,} bytes an image |
-| days of one worker of two processors, small network | {of["cpu_days"]:,.0f} | measured rate |
+| days of one processor, small network | {of["cpu_days"]:,.0f} | measured |
 
 **What breaks first**, in this order:
 

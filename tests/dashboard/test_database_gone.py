@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import audit_queue
+from dashboard import audit_queue, load
 from dashboard.frames.audit import queue
 from dashboard.frames.controls import controls
 from dashboard.frames.flips import FlipQuery
@@ -94,8 +94,7 @@ def test_a_page_drawn_while_it_is_gone_says_so_and_comes_back(
 
 def test_one_that_hangs_is_not_waited_for(open_view, server, database, run, monkeypatch):
     """The connection is open and what is sent is taken, but nothing comes back."""
-    postgres_connection = pytest.importorskip("selfml.postgres_connection")
-    monkeypatch.setattr(postgres_connection, "ANSWER_S", 1.0)
+    monkeypatch.setattr(load, "ANSWER_S", 1.0)
     monkeypatch.setitem(decision_tables.GIVE_UP, "connect_timeout", 2)
     app = open_view("audit", run="tiny")
     asked = accept(app)
