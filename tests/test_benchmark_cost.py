@@ -22,7 +22,7 @@ def test_a_table_has_a_line_for_each_measurement():
 
 def test_a_billion_by_hand():
     """60 % of 790 TFLOP/s over 30.9 GFLOP is 15,340 images a second: 18.1 hours of one GPU."""
-    of = billion(2000, 1500, 0.002, 1.8)
+    of = billion(part_bytes=2000, run_bytes=1500, processor_s=0.002, flips=1.8)
     assert (of["looks"], of["weeks"]) == pytest.approx((1.8e6, 25.0))
     assert of["gpu_per_s"] == pytest.approx(15_339.8, abs=0.1)
     assert of["gpu_hours"] == pytest.approx(18.11, abs=0.01)

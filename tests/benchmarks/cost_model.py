@@ -73,7 +73,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def billion(
-    part_bytes: float, run_bytes: float, processor_s: float, flips: float
+    *, part_bytes: float, run_bytes: float, processor_s: float, flips: float
 ) -> dict[str, float]:
     """What a billion images would take.
 
@@ -90,8 +90,8 @@ def billion(
     -------
     dict
         gpu_per_s (images a second of one GPU, computed), gpu_hours (of one GPU),
-        hours (with ``GPUS``), cpu_days (of one processor, with the small network), photo_tib, part_tib,
-        run_tib, read_gib_s (what the photos' storage must give to ``GPUS``), looks (decisions
+        hours (with ``GPUS``), cpu_days (of one processor, with the small network), photo_tib,
+        part_tib, run_tib, read_gib_s (what the photos' storage must give to ``GPUS``), looks (decisions
         about one flip in a thousand), weeks (of 40 hours, at 30 decisions a minute).
     """
     gpu_per_s = SHARE * GPU_TFLOPS * 1e3 / FORWARD_GFLOP
@@ -116,10 +116,10 @@ def on_paper(rows: list[dict[str, Any]]) -> str:
     largest = rows[-1]
     n = largest["images"]
     of = billion(
-        largest["part_bytes"],
-        largest["run_bytes"],
-        largest["processor_s"] / n,
-        largest["flips"] / n,
+        part_bytes=largest["part_bytes"],
+        run_bytes=largest["run_bytes"],
+        processor_s=largest["processor_s"] / n,
+        flips=largest["flips"] / n,
     )
     return f"""## One billion images, on paper
 
