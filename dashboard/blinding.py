@@ -5,7 +5,8 @@ who could look up the verified label, or which images are verified, would be mea
 where people sign in, whoever has the role auditor sees neither in the views and in what they save
 from there. Viewers decide nothing, and admins run the site: both see everything, as does the one
 local user without sign-in. Figures of many labels together are shown to all. A corrected file that
-an auditor exports holds the verified labels, as it must: who opens it beside the queue can see them.
+an auditor exports holds the verified labels, as it must: who looks there beside the queue can see
+them.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ def billion(
     dict
         gpu_per_s (images a second of one GPU, computed), gpu_hours (of one GPU),
         hours (with ``GPUS``), cpu_days (of one processor, with the small network), photo_tib,
-        part_tib, run_tib, read_gib_s (what the photos' storage must give to ``GPUS``), looks (decisions
-        about one flip in a thousand), weeks (of 40 hours, at 30 decisions a minute).
+        part_tib, run_tib, read_gib_s (what the photos' storage must give to ``GPUS``), looks
+        (decisions about one flip in a thousand), weeks (of 40 hours, at 30 decisions a minute).
     """
     gpu_per_s = SHARE * GPU_TFLOPS * 1e3 / FORWARD_GFLOP
     seconds = BILLION / gpu_per_s
