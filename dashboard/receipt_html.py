@@ -267,17 +267,23 @@ def terms_table(terms: pd.DataFrame, name: str) -> str:
 
 
 def image_labels(image: pd.Series, labels: pd.DataFrame, url: str, hrefs: Sequence[str]) -> str:
-    """One image and its labels as given, corrected and verified; each row leads to its receipt."""
+    """One image and its labels as given, corrected and, where known, verified; each row leads to
+    its receipt."""
+    verified = bool((labels["truth"] >= 0).any())
+
+    def verified_cell(label: int) -> str:
+        return f"<td>{label_chip(label) if label >= 0 else ''}</td>" if verified else ""
+
     rows = "".join(
         f'<tr><td><a href="{escape(href)}" target="_self">{escape(row.attribute)}</a>'
         f"{mark_lines(row.reason)}</td>"
         f"<td>{label_chip(row.given)}</td><td>{label_chip(row.corrected)}</td>"
-        f"<td>{label_chip(row.truth) if row.truth >= 0 else ''}</td>"
-        f"<td>{100 * row.label_score:.0f} %</td>"
+        f"{verified_cell(row.truth)}<td>{100 * row.label_score:.0f} %</td>"
         f"<td>{chip('changed', NEUTRAL, '→') if row.flipped else ''}</td></tr>"
         for row, href in zip(labels.itertuples(), hrefs, strict=True)
     )
-    names = ("Attribute (opens its receipt)", "Given", "Corrected", "Verified", "Basis score", "")
+    known = ["Verified"] if verified else []
+    names = ["Attribute (opens its receipt)", "Given", "Corrected", *known, "Basis score", ""]
     header = "".join(f'<th scope="col">{name}</th>' for name in names)
     about = [image["category"], image["split"]]
     meta = " · ".join(escape(part) for part in about if isinstance(part, str))

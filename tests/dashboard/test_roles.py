@@ -232,6 +232,4 @@ def test_auditors_cannot_look_a_control_up(open_as, run, email, sees):
     ]
     assert any(word in text_of(unfiltered) for word in VERDICTS) == sees
     labels = text_of(open_as(email, "flips", image=key.partition("-")[0]))
-    rows = re.findall(r"<tr>(.*?)</tr>", labels)[1:]
-    cells = [re.findall(r"<td>(.*?)</td>", row)[3] for row in rows]
-    assert any(cells) == sees
+    assert ('<th scope="col">Verified</th>' in labels) == sees
