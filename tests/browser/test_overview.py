@@ -39,11 +39,10 @@ def test_the_script_for_charts_is_fetched_once_and_first(open_view):
 
 def test_what_is_closed_opens(open_view):
     page = open_view("overview")
-    n_charts = page.locator(".js-plotly-plot").count()
-    page.get_by_text("How training went").click()
-    page.wait_for_function(
-        "n => document.querySelectorAll('.js-plotly-plot').length === n + 1", arg=n_charts
-    )
+    part = page.get_by_test_id("stExpander").filter(has_text="How training went")
+    assert part.locator(".js-plotly-plot").count() == 0
+    part.get_by_text("How training went").click()
+    part.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=30_000)
     page.get_by_text("All other measures of this run").click()
     page.get_by_test_id("stDataFrame").wait_for(timeout=15_000)
 
