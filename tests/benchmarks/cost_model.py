@@ -42,7 +42,8 @@ SECTIONS = {
         "From one worker to two",
         "python -m tests.benchmarks.cost --ray 1,2",
         "The same with `--engine ray` on this one machine, with Ray's start; both workers share "
-        "its processors, so little can be gained here. Memory is the driver's.",
+        "its processors, so little can be gained here. Memory and the processor's seconds are the "
+        "driver's alone.",
     ),
     "maps": (
         "t-SNE and UMAP",
@@ -51,7 +52,7 @@ SECTIONS = {
     ),
     "train": (
         "Training",
-        "python -m tests.benchmarks.cost --train 1000,2000,4000",
+        "python -m tests.benchmarks.cost --train 1000,4000",
         "`selfml train --recipe quick` on a drawn catalogue, all three methods and the maps. The "
         "recipe's steps are fixed, so time grows slowly with the images.",
     ),
