@@ -42,6 +42,7 @@ PROBABILITIES = dict(
 BOOTSTRAP = 1_000
 GAINS = {"ap_gain": "baseline_1", "ap_gain_baseline_0": "baseline_0"}  # metric -> over what
 PCA_IMAGES = 20_000
+CHUNK = 65_536  # images whose labels are counted at one time
 COUNTS = {"atoms_used", "atoms_95", "atoms_99", "nonzeros_per_image"} | {
     "categories_covered",
     "labels_covered",
@@ -259,17 +260,29 @@ def _by_attribute(run: Run, test: np.ndarray) -> pd.DataFrame:
 
 
 def _counted(run: Run, test: np.ndarray) -> list[pd.DataFrame]:
-    return [*_flip_counts(run, slice(None), ""), *_flip_counts(run, test, "_clean_test")]
+    everything = np.arange(len(test))
+    return [*_flip_counts(run, everything, ""), *_flip_counts(run, everything[test], "_clean_test")]
 
 
-def _flip_counts(run: Run, rows: slice | np.ndarray, suffix: str) -> Iterator[pd.DataFrame]:
-    given, corrected = run.array("labels_given")[rows], run.array("labels_corrected")[rows]
-    table = flips_by_attribute(given, corrected, run.array("labels_true")[rows], run.attributes)
-    support = pd.Series((given >= 0).sum(axis=0))
+def _flip_counts(run: Run, rows: np.ndarray, suffix: str) -> Iterator[pd.DataFrame]:
+    arrays = [run.array(f"labels_{name}") for name in ("given", "corrected", "true")]
+    table, support = None, 0
+    for at in range(0, max(len(rows), 1), CHUNK):  # never all labels of a large run in memory
+        given, corrected, truth = (array[rows[at : at + CHUNK]] for array in arrays)
+        part = flips_by_attribute(given, corrected, truth, run.attributes)
+        table = part if table is None else _added(table, part)
+        support = support + (given >= 0).sum(axis=0)
+    support = pd.Series(support)
     for direction in ("to_1", "to_0"):
         for kind in ("", "_judged", "_correct"):
             name = f"flips_{direction}{kind}{suffix}"
             yield _long(table, "self_ml", name, table[f"{direction}{kind}"], support)
+
+
+def _added(table: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """Counts of two parts of the images, together."""
+    counts = [name for name in table if name.startswith("to_")]
+    return table.assign(**{name: table[name] + part[name] for name in counts})
 
 
 def _long(

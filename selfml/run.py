@@ -187,14 +187,20 @@ class Run:
         """Path of a table, for readers such as DuckDB."""
         return self.path / f"{name}.parquet"
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A table as a frame; ``columns`` limits what is read."""
+    def table(
+        self, name: str, columns: Sequence[str] | None = None, *, n_images: int | None = None
+    ) -> pd.DataFrame:
+        """A table as a frame.
+
+        ``columns`` limits what is read; ``n_images`` too, to the first so many images.
+        """
+        first = None if n_images is None else [("image_index", "<", int(n_images))]
         if name not in SCHEMAS:
             raise KeyError(f"no table {name!r}; there are {sorted(SCHEMAS)}")
         path = self._there(f"{name}.parquet")
         try:
             with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
-                return pq.read_table(file, columns=columns).to_pandas()
+                return pq.read_table(file, columns=columns, filters=first).to_pandas()
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, error) from error
 

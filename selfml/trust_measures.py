@@ -145,12 +145,14 @@ def trust_measures(run: Run) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """
     images = run.table("images", ["split", "hull_distance"])
     test = np.flatnonzero(images["split"] == "clean_test")
-    flips = run.table("flips")
+    truth = run.array("labels_true")
+    judged_images = np.flatnonzero((truth >= 0).any(axis=1))
+    # of a million relabelled images the truth is known of the first ones alone, the basis images
+    flips = run.table("flips", n_images=judged_images[-1] + 1 if len(judged_images) else 0)
     trust = run.table("trust") if run.has("trust") else None
     limit = np.inf if trust is None else trust["largest_covered_distance"].iloc[0]
     distance = images["hull_distance"].to_numpy(np.float64)
     covered = is_covered(distance, float(limit))
-    truth = run.array("labels_true")
     strength = deciding_strength(flips, deciding_mode(run))
     judged = judged_flips(flips, strength, truth, covered)
     known = truth[flips["image_index"], flips["attribute_index"]] >= 0

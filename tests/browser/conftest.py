@@ -151,8 +151,30 @@ def open_view(page: sync_api.Page, app_url: str) -> Callable[..., sync_api.Page]
     return open_
 
 
+# Notes when the page last sent something to the server, and when it last heard from it.
+LISTEN = """() => {
+  if (window.heard !== undefined) return;
+  window.sent = window.heard = performance.now();
+  const sockets = new WeakSet(), send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (...data) {
+    if (!sockets.has(this)) {
+      sockets.add(this);
+      this.addEventListener("message", () => { window.heard = performance.now(); });
+    }
+    window.sent = performance.now();
+    return send.apply(this, data);
+  };
+}"""
+AT_REST = """() => window.heard >= window.sent && performance.now() - window.heard > 100
+  && document.querySelector("[data-testid=stApp][data-test-script-state=notRunning]") !== null"""
+
+
 def settled(page: sync_api.Page) -> None:
-    """Wait until the script is no longer running."""
-    app = page.locator("[data-testid=stApp]")
+    """Wait until what was pressed just before has been answered and drawn.
+
+    The page does not know that its script runs until the server has said so, which on a busy
+    machine takes longer than any pause.
+    """
+    page.evaluate(LISTEN)
     page.wait_for_timeout(150)
-    app.and_(page.locator("[data-test-script-state=notRunning]")).wait_for(timeout=30_000)
+    page.wait_for_function(AT_REST, timeout=30_000, polling=20)
