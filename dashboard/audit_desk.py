@@ -108,7 +108,7 @@ def _undo(desk: Desk, key: str) -> None:
     cell = pd.DataFrame({"image_id": [undone.image_id], "attribute": [undone.attribute]})
     found = frames.keys_of(desk.run, cell)
     n = len(desk.run.attributes)
-    _show(f"{found[0] // n}-{found[0] % n}" if len(found) else "")
+    _show(f"{found[0] // n}-{found[0] % n}" if found[0] >= 0 else "")
 
 
 # ------------------------------------------------------------------------------------ the page

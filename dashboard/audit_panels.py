@@ -136,14 +136,14 @@ def show_conflicts(desk: Desk) -> None:
 
 def _conflict(desk: Desk, row: object) -> None:
     cell = Cell(row.image_id, row.attribute, int(row.given), int(row.proposed))
-    key = frames.keys_of(
+    (key,) = frames.keys_of(
         desk.run, pd.DataFrame({"image_id": [row.image_id], "attribute": [row.attribute]})
     )
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        if len(key):
+        if key >= 0:
             n = len(desk.run.attributes)
-            url = media.image_url(desk.run, int(key[0] // n))
-            href = state.link("flips", flip=f"{key[0] // n}-{key[0] % n}")
+            url = media.image_url(desk.run, int(key // n))
+            href = state.link("flips", flip=f"{key // n}-{key % n}")
             st.html(
                 f'<a href="{escape(href)}" target="_self"><img src="{escape(url)}" width="84" '
                 f'alt="{spoken(row.image_id)}: the receipt" style="border-radius:8px"></a>',

@@ -60,7 +60,7 @@ class Desk:
         key = int(image) * len(self.run.attributes) + int(attribute)
         return bool(np.isin(key, self.controls.hidden))
 
-    def standing(self) -> tuple[set[int], set[int]]:
+    def standing(self) -> tuple[np.ndarray, np.ndarray]:
         """Keys of flips that need no decision of this auditor, and of those they decided.
 
         The first are those that are decided, that others are at, and those of verified images.
@@ -69,11 +69,9 @@ class Desk:
         others = [
             cell for cell, who in self.store.claimed(self.catalogue).items() if who != self.auditor
         ]
-        done = frames.keys_of(self.run, self.store.done(self.catalogue, self.auditor))
+        done, own = load.decisions(self.run, self.store, self.catalogue).done(self.auditor)
         held = frames.keys_of(self.run, pd.DataFrame(others, columns=["image_id", "attribute"]))
-        own = frames.keys_of(self.run, self.store.decided_by(self.catalogue, self.auditor))
-        skip = {*done.tolist(), *held.tolist(), *self.controls.hidden.tolist()}
-        return skip, set(own.tolist())
+        return np.concatenate([done, held, self.controls.hidden]), own
 
 
 def open_desk(run: Run, query: flip_frames.FlipQuery) -> Desk:
@@ -164,7 +162,7 @@ def fetch(desk: Desk, n: int = AHEAD) -> Ahead:
     return _with_control(desk, Ahead(key, flips, n_left, until_s), own)
 
 
-def _with_control(desk: Desk, ahead: Ahead, own: set[int]) -> Ahead:
+def _with_control(desk: Desk, ahead: Ahead, own: np.ndarray) -> Ahead:
     """With a control item where it is due; there is none when nothing else is left."""
     if ahead.flips.empty:
         return ahead

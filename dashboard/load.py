@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import streamlit as st
 
 from dashboard.draft import Rows
 from dashboard.frames import oracle, what_if
+from dashboard.frames.audit import keys_of
 from dashboard.settings import DEMO_NAME, run_folders, settings
 from dashboard.state import Selection
 from selfml.counterfactual import Counterfactuals, read_counterfactuals
+from selfml.decision_index import DecisionIndex
 from selfml.decisions import Store
 from selfml.flips import EvidenceModel, read_evidence_model
 from selfml.run import Run, RunError
@@ -234,3 +237,14 @@ def store() -> Store:
         In one line.
     """
     return _store(settings().database_url)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _decisions(url: str, catalogue: str, path: str, updated: str, _run: Run, _store: Store):
+    return DecisionIndex(_store, catalogue, partial(keys_of, _run))
+
+
+def decisions(run: Run, store: Store, catalogue: str) -> DecisionIndex:
+    """What is decided of the labels of a run, shared by all who audit it."""
+    url = store.url.render_as_string(hide_password=False)
+    return _decisions(url, catalogue, str(run.path), updated(run), run, store)

@@ -14,6 +14,16 @@ DECIDED_COLUMNS = ("decision", "auditors", "decided_at")
 KEY = ["image_index", "attribute_index"]
 
 
+def cell_indices(run: Run, cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """image_index and attribute_index of cells (image_id, attribute); -1 for what is unknown."""
+    file = (run.path / "images.parquet").stat()
+    names = _image_ids(run.path.resolve(), file.st_mtime_ns, file.st_size)
+    return (
+        names.get_indexer(cells["image_id"]),
+        pd.Index(run.attributes).get_indexer(cells["attribute"]),
+    )
+
+
 def with_indices(run: Run, cells: pd.DataFrame) -> pd.DataFrame:
     """Rows of cells that the run has, with image_index and attribute_index.
 
@@ -22,11 +32,7 @@ def with_indices(run: Run, cells: pd.DataFrame) -> pd.DataFrame:
     cells : DataFrame
         With image_id and attribute; those of other catalogues are left out.
     """
-    file = (run.path / "images.parquet").stat()
-    i = _image_ids(run.path.resolve(), file.st_mtime_ns, file.st_size).get_indexer(
-        cells["image_id"]
-    )
-    j = pd.Index(run.attributes).get_indexer(cells["attribute"])
+    i, j = cell_indices(run, cells)
     known = (i >= 0) & (j >= 0)
     return cells[known].assign(image_index=i[known], attribute_index=j[known])
 

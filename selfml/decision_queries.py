@@ -7,6 +7,8 @@ that proposed to add it and the other about one that proposed to take it off.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from selfml.decision_tables import batch_table, decision_table
@@ -89,37 +91,53 @@ def said_of(catalogue: str, *, settling: bool) -> sa.Select:
     ).order_by(c.id)
 
 
-def done_of(catalogue: str, auditor: str) -> sa.Select:
-    """Cells (image_id, attribute) that anybody decided, or that the auditor left unsure.
+def spoken_of(catalogue: str, image_ids: Collection[str] | None = None) -> sa.Select:
+    """Who stands by a decision on which cells: image_id, attribute, auditor, unsure, counts.
 
-    The same as of `_counting`, in two windows instead of six: it is asked at every fetch.
+    One row for each cell and auditor, by the auditor's latest decision there; ``counts`` says
+    whether no later settlement has closed it. The same as of `_counting`, in two windows instead of
+    six: it is asked again and again. ``image_ids`` limits it to the cells of these images.
     """
     b, d = batch_table.c, decision_table.c
     cell = (d.image_id, d.attribute)
     settled = sa.func.max(sa.case((b.kind == "settle", d.id))).over(partition_by=cell)
     said_by = (*cell, b.auditor)
     place = sa.func.row_number().over(partition_by=said_by, order_by=d.id.desc())
-    rows = (
+    query = (
         sa.select(
             d.id, d.image_id, d.attribute, b.auditor, b.decision,
             settled.label("settled"), place.label("place"),
         )
         .join(batch_table, b.id == d.batch_id)
         .where(b.catalogue == catalogue, ~is_taken_back(b.id))
-        .subquery()
     )  # fmt: skip
-    c = rows.c
-    counts = (c.place == 1) & sa.or_(c.settled.is_(None), c.id >= c.settled)
-    done = sa.or_(c.decision != "unsure", c.auditor == auditor)
-    return sa.select(c.image_id, c.attribute).where(counts, done).distinct()
+    if image_ids is not None:
+        query = query.where(d.image_id.in_(list(image_ids)))
+    c = query.subquery().c
+    counts = sa.or_(c.settled.is_(None), c.id >= c.settled)
+    return sa.select(
+        c.image_id, c.attribute, c.auditor,
+        (c.decision == "unsure").label("unsure"), counts.label("counts"),
+    ).where(c.place == 1)  # fmt: skip
 
 
-def decided_by(catalogue: str, auditor: str) -> sa.Select:
-    """Cells (image_id, attribute) that an auditor decided or left unsure, and did not take back."""
-    b, d = batch_table.c, decision_table.c
-    mine = (b.catalogue == catalogue) & (b.auditor == auditor)
-    query = sa.select(d.image_id, d.attribute).join(batch_table, b.id == d.batch_id)
-    return query.where(mine, ~is_taken_back(b.id)).distinct()
+def batches_after(catalogue: str, number: int) -> sa.Select:
+    """Acts on a catalogue: id, and the id of the one that it takes back."""
+    c = batch_table.c
+    return sa.select(c.id, c.undoes).where(c.catalogue == catalogue, c.id > number)
+
+
+def newest_batches(catalogue: str, n: int) -> sa.Select:
+    """The ids of the last ``n`` acts on a catalogue."""
+    c = batch_table.c
+    return sa.select(c.id).where(c.catalogue == catalogue).order_by(c.id.desc()).limit(n)
+
+
+def cells_of_batches(numbers: Collection[int], limit: int) -> sa.Select:
+    """Cells (image_id, attribute) that acts were about, at most so many."""
+    d = decision_table.c
+    query = sa.select(d.image_id, d.attribute).where(d.batch_id.in_(list(numbers)))
+    return query.distinct().limit(limit)
 
 
 def state_of(catalogue: str, batch_id: int | None = None) -> sa.Select:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import random
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,10 +26,9 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from selfml.decision_changes import NOTHING_KNOWN, Known, Spoken, read_spoken
 from selfml.decision_queries import (
     conflicts_of,
-    decided_by,
-    done_of,
     is_taken_back,
     said_of,
     state_of,
@@ -50,6 +50,7 @@ DECISIONS = ("accept", "reject", "unsure")
 STATES = ("undecided", *DECISIONS, "conflict")
 ROWS_AT_ONCE = 5_000
 CLAIM_S = 120.0  # our choice: longer than an item takes, short enough that a gone auditor frees it
+FORGET = 0.05  # of the times that somebody claims, claims that have ended are taken out
 STATE_COLUMNS = (
     *("image_id", "attribute", "given", "proposed", "state", "label", "n_auditors", "decided_at"),
 )
@@ -213,7 +214,17 @@ class Store:
             for row in sorted(rows, key=lambda row: (row["image_id"], row["attribute"])):
                 connection.execute(query, row)
             held = _claims(connection, catalogue, now)
+        if random.random() < FORGET:
+            self._forget_claims()
         return {cell for cell in cells if held.get(cell) == auditor}
+
+    def _forget_claims(self) -> None:
+        """Take out claims that have ended: every question about claims would read them all."""
+        c = claim_table.c
+        names = (c.catalogue, c.image_id, c.attribute)
+        ended = sa.select(*names).where(c.until < _now()).with_for_update(skip_locked=True)
+        with self._transaction(writes=True) as connection:
+            connection.execute(sa.delete(claim_table).where(sa.tuple_(*names).in_(ended)))
 
     def release(self, catalogue: str, cells: Sequence[tuple[str, str]], auditor: str) -> None:
         """Give back cells (image_id, attribute) that one has claimed; others' are left alone."""
@@ -263,15 +274,16 @@ class Store:
         """
         return _frame(self._rows(said_of(catalogue, settling=settling)), SAID_COLUMNS)
 
-    def done(self, catalogue: str, auditor: str) -> pd.DataFrame:
-        """Cells (image_id, attribute) that somebody decided, or that the auditor left unsure."""
-        rows = self._rows(done_of(catalogue, auditor))
-        return pd.DataFrame(rows, columns=["image_id", "attribute"])
+    def spoken(self, catalogue: str, known: Known = NOTHING_KNOWN) -> Spoken:
+        """Who stands by a decision on which cells, of all cells or of those that changed since.
 
-    def decided_by(self, catalogue: str, auditor: str) -> pd.DataFrame:
-        """Cells (image_id, attribute) that an auditor decided or left unsure."""
-        rows = self._rows(decided_by(catalogue, auditor))
-        return pd.DataFrame(rows, columns=["image_id", "attribute"])
+        Parameters
+        ----------
+        known : Known
+            Of an earlier answer; see `selfml.decision_index`, which keeps the two together.
+        """
+        with self._transaction(writes=False) as connection:
+            return read_spoken(connection, catalogue, known)
 
     def catalogues(self) -> dict[str, int]:
         """Every catalogue with decisions, and how many acts on it there were."""

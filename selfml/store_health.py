@@ -1,8 +1,9 @@
-"""Whether the store of decisions answers, asked without changing anything."""
+"""Whether the store of decisions answers and can be written, asked without changing anything."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import sqlalchemy as sa
 
 from selfml.decision_tables import database_url
 
+LEAST_FREE = 4 * 2**20  # bytes of disk; a decision takes some hundred (our choice)
+
 
 def answers(text: str, limit_s: float = 2.0) -> bool:
-    """Whether the database at this address answers within ``limit_s``.
+    """Whether the database at this address answers within ``limit_s`` and takes decisions.
 
-    A file of SQLite that is not there yet answers if it could be made: the store makes it when it
-    is opened first.
+    PostgreSQL does not where it only repeats another server, and a file of SQLite not where it may
+    not be written or the disk is full. A file that is not there yet answers if it could be made:
+    the store makes it when it is opened first.
 
     Raises
     ------
@@ -32,20 +36,33 @@ def answers(text: str, limit_s: float = 2.0) -> bool:
     try:
         engine = sa.create_engine(url, connect_args=options, poolclass=sa.NullPool)
         with engine.connect() as connection:
-            return connection.scalar(sa.text("SELECT 1")) == 1
+            return connection.scalar(sa.text("SHOW transaction_read_only")) == "off"
     except (sa.exc.SQLAlchemyError, OSError, ImportError):  # or its driver is not installed
         return False
 
 
 def _file_answers(path: Path, limit_s: float) -> bool:
+    folder = next(p for p in path.resolve().parents if p.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return False
+    if shutil.disk_usage(folder).free < LEAST_FREE:
+        return False
     if not path.exists():
-        folder = next(p for p in path.resolve().parents if p.exists())
-        return folder.is_dir() and os.access(folder, os.W_OK)
+        return True
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", limit_s, uri=True)
-        try:  # unlike SELECT 1, this reads the file
-            return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] >= 0
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=rw", limit_s, uri=True, isolation_level=None
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master")  # unlike SELECT 1, it is read
+            try:
+                connection.execute("BEGIN IMMEDIATE")  # of a file to be read only, it just reads
+                connection.execute("CREATE TABLE can_be_written (x)")
+                connection.execute("ROLLBACK")
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorcode == sqlite3.SQLITE_BUSY  # somebody is writing
         finally:
             connection.close()
     except sqlite3.Error:
         return False
+    return True

@@ -10,6 +10,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("selfml", "selfml.config", "selfml.config_sections", "selfml.run_format"),
             *("selfml.run", "selfml.decisions", "selfml.decision_tables"),
             *("selfml.decision_queries", "selfml.decision_records", "selfml.migrations.*"),
+            *("selfml.decision_changes", "selfml.decision_index"),
             *("selfml.store_health", "selfml.store_copies", "selfml.postgres_connection"),
         ),
         1: (
@@ -81,6 +82,7 @@ LAZY = {
     "selfml.decisions": {"sqlalchemy"},
     "selfml.decision_tables": {"sqlalchemy"},
     "selfml.decision_queries": {"sqlalchemy"},
+    "selfml.decision_changes": {"sqlalchemy"},
     "selfml.postgres_connection": {"psycopg"},
     "selfml.store_health": {"sqlalchemy"},
     "selfml.migrations": {"sqlalchemy", "alembic"},

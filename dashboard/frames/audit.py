@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
-from selfml.audited import verified_images, with_indices
+from dashboard.frames.flips import FlipQuery, count_flips, flips_page
+from selfml.audited import cell_indices, verified_images, with_indices
 from selfml.decisions import Cell
 from selfml.run import Run
 from selfml.tracing import suspects, trace_rejects
@@ -19,20 +18,22 @@ SAID = {"accept": "accepted", "reject": "rejected", "unsure": "left unsure"}
 
 
 def keys_of(run: Run, cells: pd.DataFrame) -> np.ndarray:
-    """``image_index * L + attribute_index`` of cells (image_id, attribute) that the run has."""
-    known = with_indices(run, cells)
-    images = known["image_index"].to_numpy(np.int64)
-    return images * len(run.attributes) + known["attribute_index"].to_numpy(np.int64)
+    """``image_index * L + attribute_index`` (int64) of cells (image_id, attribute) of the run.
+
+    -1 for those that it does not have.
+    """
+    i, j = cell_indices(run, cells)
+    return np.where((i >= 0) & (j >= 0), i.astype(np.int64) * len(run.attributes) + j, -1)
 
 
-def queue(run: Run, query: FlipQuery, skip: Collection[int], n: int) -> pd.DataFrame:
+def queue(run: Run, query: FlipQuery, skip: np.ndarray, n: int) -> pd.DataFrame:
     """The first ``n`` undecided flips of a query, as `flips_page` has them."""
-    return flips_page(run, replace(query, without=tuple(int(k) for k in skip)), 1, n)
+    return flips_page(run, query, 1, n, without=skip)
 
 
-def n_left(run: Run, query: FlipQuery, skip: Collection[int]) -> int:
+def n_left(run: Run, query: FlipQuery, skip: np.ndarray) -> int:
     """How many flips of a query are undecided."""
-    return flips_summary(run, replace(query, without=tuple(int(k) for k in skip)))["n"]
+    return count_flips(run, query, skip)
 
 
 def cell_of(flip: object) -> Cell:

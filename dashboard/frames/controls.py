@@ -8,7 +8,6 @@ Decisions on verified images correct nothing: exports and training pass over the
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -79,7 +78,7 @@ def next_control(
     run: Run,
     known: Controls,
     query: FlipQuery,
-    own: Collection[int],
+    own: np.ndarray,
     auditor: str,
     like: float = 1.0,
     n_ahead: int = 0,
@@ -90,7 +89,7 @@ def next_control(
     ----------
     query : FlipQuery
         What is being looked at; a control that does not fit it would stand out.
-    own : collection of int
+    own : (M,) int64
         Keys of what the auditor has decided.
     like : float
         Confidence of the others: one of the ``ALIKE`` nearest to it is drawn, that it does not
@@ -105,10 +104,9 @@ def next_control(
         Items before it (0: it is due), and the flip as `flips_page` has it; no row where there
         is none left.
     """
-    decided = np.fromiter(own, np.int64)
-    done = int(np.isin(decided, known.keys).sum())
-    left = ~np.isin(known.keys, decided)
-    chosen = replace(query, keys=tuple(known.keys[left].tolist()), without=())
+    done = int(np.isin(own, known.keys).sum())
+    left = ~np.isin(known.keys, own)
+    chosen = replace(query, keys=tuple(known.keys[left].tolist()))
     fitting = flips_page(run, chosen, 1, max(int(left.sum()), 1)) if left.any() else None
     if fitting is None or fitting.empty:
         return 0, flips_page(run, replace(query, keys=()), 1, 1)
@@ -122,7 +120,7 @@ def next_control(
     alike = candidates[np.argsort(far, kind="stable")[:ALIKE]]
     at = min(alike, key=lambda n: _drawn(auditor, int(key[n])))
     place = _drawn(auditor, done, "place")
-    wait = EVERY * done + place % EVERY - (len(decided) - done)
+    wait = EVERY * done + place % EVERY - (len(own) - done)
     if wait <= 0:  # after many at one time: due, and anywhere among what is shown
         wait = place % min(n_ahead + 1, EVERY)
     return wait, fitting.iloc[[at]].reset_index(drop=True)

@@ -18,6 +18,7 @@ from selfml.reasons import flip_reasons, prior_term
 from selfml.run import Run
 
 PAGE_SIZE = 24
+NONE = np.zeros(0, np.int64)
 
 #: what a reader may sort by -> (words, ascending keys before image and attribute)
 SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -65,8 +66,6 @@ class FlipQuery:
         ``image_index``.
     keys : tuple of int, optional
         Only these flips, as ``image_index * L + attribute_index``.
-    without : tuple of int
-        None of these flips, as above.
     sort : str
         A key of ``SORTS``.
     """
@@ -82,7 +81,6 @@ class FlipQuery:
     basis: int | None = None
     image: int | None = None
     keys: tuple[int, ...] | None = None
-    without: tuple[int, ...] = ()
     sort: str = "confidence"
 
 
@@ -94,8 +92,16 @@ _TRUTH = {
 }
 
 
-def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
-    """WHERE of a query over ``f``, its values, and whether the images table is needed."""
+_KEY = "f.image_index::BIGINT * ? + f.attribute_index"
+
+
+def _conditions(
+    run: Run, query: FlipQuery, *, without: bool = False
+) -> tuple[str, list[Any], bool]:
+    """WHERE of a query over ``f``, its values, and whether the images table is needed.
+
+    With ``without``, none of the flips whose keys are in the table of that name.
+    """
     parts: list[tuple[str, list[Any]]] = []
     if query.attribute is not None:
         parts.append(("f.attribute_index = ?", [query.attribute]))
@@ -117,12 +123,11 @@ def _conditions(run: Run, query: FlipQuery) -> tuple[str, list[Any], bool]:
         table = kept(run, "coefficients")
         leaning = f"SELECT image_index FROM {table} WHERE basis_index = ?"
         parts.append((f"f.image_index IN ({leaning})", [query.basis]))
-    key = "f.image_index::BIGINT * ? + f.attribute_index"
-    listed = "(SELECT unnest(?::BIGINT[]))"
     if query.keys is not None:
-        parts.append((f"{key} IN {listed}", [len(run.attributes), list(query.keys)]))
-    if query.without:
-        parts.append((f"{key} NOT IN {listed}", [len(run.attributes), list(query.without)]))
+        text = f"{_KEY} IN (SELECT unnest(?::BIGINT[]))"
+        parts.append((text, [len(run.attributes), list(query.keys)]))
+    if without:
+        parts.append((f"{_KEY} NOT IN (SELECT key FROM without)", [len(run.attributes)]))
     for name in ("category", "split"):
         if getattr(query, name) is not None:
             parts.append((f"i.{name} = ?", [getattr(query, name)]))
@@ -161,8 +166,20 @@ def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
     return {name: int(frame[name].iloc[0]) for name in summary}
 
 
+def count_flips(run: Run, query: FlipQuery, without: np.ndarray) -> int:
+    """How many flips a query has, but for those of some keys, as of `flips_page`."""
+    where, values, needs_images = _conditions(run, query, without=True)
+    sql = f"SELECT count(*) AS n FROM {_source(run, needs_images)} WHERE {where}"
+    return int(ask(sql, values, without=without)["n"].iloc[0])
+
+
 def flips_page(
-    run: Run, query: FlipQuery, page: int = 1, page_size: int = PAGE_SIZE
+    run: Run,
+    query: FlipQuery,
+    page: int = 1,
+    page_size: int = PAGE_SIZE,
+    *,
+    without: np.ndarray = NONE,
 ) -> pd.DataFrame:
     """One page of flips, with what is shown of their images.
 
@@ -176,6 +193,8 @@ def flips_page(
         From 1; a page beyond the last is empty.
     page_size : int
         Flips a page.
+    without : (M,) int64
+        None of these flips, as ``image_index * L + attribute_index``.
 
     Returns
     -------
@@ -183,7 +202,7 @@ def flips_page(
         The columns of ``flips.parquet``, then image_id, category, split, attribute and reason, a
         key of ``selfml.reasons.REASONS``.
     """
-    where, values, needs_images = _conditions(run, query)
+    where, values, needs_images = _conditions(run, query, without=bool(len(without)))
     source = _source(run, needs_images)
     order = _order(query)
     sql = f"""
@@ -198,7 +217,7 @@ def flips_page(
         ORDER BY {order}
     """
     limits = [page_size, (max(page, 1) - 1) * page_size]
-    frame = with_names(run, ask(sql, values + limits))
+    frame = with_names(run, ask(sql, values + limits, without=without))
     return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
 
 

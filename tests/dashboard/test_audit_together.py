@@ -127,7 +127,7 @@ def test_rejects_are_traced_to_basis_images(open_desk, open_view, database, run)
 def test_a_control_is_decided_like_any_other_and_nobody_is_told(with_controls, database, run):
     """It comes where it was drawn for this auditor; what others say of it is no conflict."""
     known, query = controls(run), FlipQuery()
-    wait, control = next_control(run, known, query, (), "ann")
+    wait, control = next_control(run, known, query, known.keys[:0], "ann")
     assert wait < 12
     with Store(database) as store:
         store.decide(catalogue_of(run), cells_of(control), "unsure", auditor="bob", run_id="r")

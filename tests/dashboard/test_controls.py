@@ -18,7 +18,7 @@ from dashboard.frames.controls import (
     first_answers,
     next_control,
 )
-from dashboard.frames.flips import FlipQuery, flips_page
+from dashboard.frames.flips import NONE, FlipQuery, flips_page
 from selfml.audited import verified_images
 from selfml.run import Run
 
@@ -69,7 +69,7 @@ def simulate(run, known, query, auditor, n, own=()):
     others = iter(keys_of(run, left[["image_id", "attribute"]]).tolist() + list(range(-1, -n, -1)))
     own, given = set(own), []
     for _ in range(n):
-        wait, control = next_control(run, known, query, own, auditor)
+        wait, control = next_control(run, known, query, np.array(sorted(own), np.int64), auditor)
         due = wait == 0 and len(control) > 0
         key = keys_of(run, control[["image_id", "attribute"]])[0] if due else next(others)
         own.add(int(key))
@@ -93,24 +93,24 @@ def test_one_item_in_thirteen_is_a_control_and_half_of_these_are_wrong(run, know
 
 
 def test_a_rebuilt_queue_has_the_same_control_at_the_same_place(run, known):
-    own = set(range(-5, 0))
+    own = np.arange(-5, 0)
     once, again = (next_control(run, known, FlipQuery(), own, "ann") for _ in range(2))
     assert once[0] == again[0]
     pd.testing.assert_frame_equal(once[1], again[1])
-    own.add(-6)
-    assert next_control(run, known, FlipQuery(), own, "ann")[0] == max(once[0] - 1, 0)
+    more = np.append(own, -6)
+    assert next_control(run, known, FlipQuery(), more, "ann")[0] == max(once[0] - 1, 0)
 
 
 def test_a_control_fits_what_is_looked_at(run, known):
     for query in (FlipQuery(attribute=1), FlipQuery(direction="to_0"), FlipQuery(category="tops")):
-        _, control = next_control(run, known, query, (), "ann")
+        _, control = next_control(run, known, query, NONE, "ann")
         fitting = flips_page(run, query, 1, 10_000)
         if len(control):
             key = keys_of(run, control[["image_id", "attribute"]])[0]
             assert key in keys_of(run, fitting[["image_id", "attribute"]])
-    _, none = next_control(run, known, FlipQuery(category="no such"), (), "ann")
+    _, none = next_control(run, known, FlipQuery(category="no such"), NONE, "ann")
     assert none.empty
-    assert next_control(run, known, FlipQuery(), known.keys.tolist(), "ann")[1].empty
+    assert next_control(run, known, FlipQuery(), known.keys, "ann")[1].empty
 
 
 def test_the_first_answer_counts_also_where_it_is_taken_back():
@@ -129,7 +129,7 @@ def test_the_first_answer_counts_also_where_it_is_taken_back():
 def test_overdue_a_control_is_anywhere_among_what_is_shown(run, known):
     """Screens of seventeen, or many decided at one time: it would always be the first else."""
     places = [
-        next_control(run, known, FlipQuery(), range(-500 - k, 0), f"auditor {k}", 1.0, 17)[0]
+        next_control(run, known, FlipQuery(), np.arange(-500 - k, 0), f"auditor {k}", 1.0, 17)[0]
         for k in range(24)
     ]
     assert max(places) <= 17
@@ -172,7 +172,7 @@ def test_a_control_is_about_as_sure_as_its_neighbours(run, known):
     n = len(run.attributes)
     sure = np.array([flips.loc[divmod(int(key), n)] for key in known.keys])
     for like in (0.55, 0.75, 0.95):
-        _, control = next_control(run, known, FlipQuery(), (), "ann", like)
+        _, control = next_control(run, known, FlipQuery(), NONE, "ann", like)
         wrong = known.wrong[np.searchsorted(known.keys, keys_of(run, control)[0])]
         far = np.sort(np.abs(sure[known.wrong == wrong] - like))[:ALIKE]
         assert abs(control["confidence"][0] - like) <= far.max() + 1e-9

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
+from collections import namedtuple
+from contextlib import closing
 
 import pytest
+import sqlalchemy as sa
 from starlette.applications import Starlette
 
 from dashboard import health
+from selfml import store_health
+from selfml.decision_tables import database_url
 from selfml.decisions import Store
 from tests.asgi import get
+from tests.postgres import programs, running_postgres
+
+CONNECT = sqlite3.connect
 
 
 @pytest.fixture
@@ -44,6 +53,49 @@ def test_a_new_site_is_well_and_stays_so_once_it_is_used(ask, tmp_path):
 def test_a_database_that_is_damaged_is_said(ask, tmp_path):
     (tmp_path / "decisions.db").write_bytes(b"not a database" * 100)
     assert ask() == (503, WELL | {"status": "failing", "database": "does not answer"})
+
+
+def test_a_database_that_takes_no_decision_is_said(ask, tmp_path, monkeypatch):
+    """It can be read all the same: a file on a full disk, or one that may not be written."""
+    failing = (503, WELL | {"status": "failing", "database": "does not answer"})
+    with Store(f"sqlite:///{tmp_path / 'decisions.db'}"):
+        space = namedtuple("space", "free")
+        with monkeypatch.context() as full:
+            full.setattr(store_health.shutil, "disk_usage", lambda _: space(1000))
+            assert ask() == failing
+        with monkeypatch.context() as locked:
+            locked.setattr(store_health.sqlite3, "connect", read_only)
+            assert ask() == failing
+        assert ask() == (200, WELL)
+
+
+def read_only(address: str, *args, **kwargs) -> sqlite3.Connection:
+    """As a file without the right to write is opened, by whoever is not root."""
+    return CONNECT(address.replace("mode=rw", "mode=ro"), *args, **kwargs)
+
+
+def test_a_database_that_somebody_writes_to_is_well(ask, tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "LIMIT_S", 0.2)
+    file = tmp_path / "decisions.db"
+    with Store(f"sqlite:///{file}"), closing(CONNECT(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert ask() == (200, WELL)
+
+
+def test_a_server_that_only_repeats_another_is_said(ask, monkeypatch):
+    pytest.importorskip("psycopg")
+    if programs() is None:
+        pytest.skip("no PostgreSQL: apt-get install postgresql")
+    with running_postgres() as server:
+        url = server.new_database()
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert ask() == (200, WELL)
+        name = database_url(url).database
+        with closing(Store(url)) as store, store.engine.begin() as connection:
+            connection.execute(
+                sa.text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+            )
+        assert ask() == (503, WELL | {"status": "failing", "database": "does not answer"})
 
 
 def test_a_database_that_does_not_answer_is_said_in_time(ask, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from selfml.decision_tables import database_url, metadata
+from selfml.decision_tables import claim_table, database_url, metadata
 from selfml.decisions import Cell, Store, StoreError
 from tests.decisions.cases import DRESS, SHIRT, decide, states
 
@@ -158,23 +157,6 @@ def test_being_unsure_contradicts_nobody(store):
     ]
 
 
-def test_what_an_auditor_need_not_see(store):
-    """What anybody decided, in conflict or not, and what one left unsure oneself."""
-    cells = {name: Cell(f"{name}.jpg", "Red", 0, 1) for name in "abcdef"}
-    decide(store, [cells["a"], cells["b"]], "accept", "bob")
-    decide(store, cells["b"], "reject", "cat")
-    decide(store, cells["c"], "unsure", "ann")
-    decide(store, cells["d"], "unsure", "bob")
-    decide(store, cells["e"], "reject", "bob")
-    decide(store, cells["e"], "unsure", "bob")
-    decide(store, cells["f"], "reject", "bob")
-    store.undo("shop", "bob")
-    done = {who: set(store.done("shop", who)["image_id"]) for who in ("ann", "bob")}
-    assert done["ann"] == {"a.jpg", "b.jpg", "c.jpg"}
-    assert done["bob"] == {"a.jpg", "b.jpg", "d.jpg", "e.jpg"}
-    assert store.done("other shop", "ann").empty
-
-
 def test_only_the_named_cells_change(store):
     decide(store, [Cell("a.jpg", "Red", 0, 1), Cell("a.jpg", "Long", 0, 1)], "accept")
     decide(store, Cell("a.jpg", "Red", 0, 1), "reject")
@@ -274,19 +256,12 @@ def test_other_addresses_are_refused(text):
         database_url(text)
 
 
-def test_done_is_what_counts_for_the_state(store):
-    """By drawn histories with undos, changes of mind and settlements: one is left with what nobody
-    has decided by what counts now, and without what one left unsure oneself."""
-    rng = random.Random(0)
-    for _ in range(120):
-        auditor, cells = rng.choice("abc"), [Cell(f"i{rng.randrange(4)}", "A", 0, 1)]
-        if rng.random() < 0.2:
-            store.undo("shop", auditor)
-            continue
-        settle = rng.random() < 0.2
-        decision = rng.choice(["accept", "reject"] if settle else ["accept", "unsure", "unsure"])
-        store.decide("shop", cells, decision, auditor=auditor, run_id="r", settle=settle)
-        said = store.of_auditors("shop")
-        for who in "abcd":
-            counts = said[(said["decision"] != "unsure") | (said["auditor"] == who)]
-            assert set(store.done("shop", who)["image_id"]) == set(counts["image_id"])
+def test_claims_that_ended_are_taken_out(store, monkeypatch):
+    """Else every question about claims would read all that were ever made."""
+    monkeypatch.setattr("selfml.decisions.FORGET", 1.0)
+    store.claim("shop", [("a.jpg", "Red"), ("b.jpg", "Red")], "ann", for_s=0.05)
+    time.sleep(0.1)
+    store.claim("shop", [("c.jpg", "Red")], "bob")
+    with store.engine.begin() as connection:
+        rows = connection.execute(sa.select(claim_table.c.image_id, claim_table.c.auditor))
+        assert list(map(tuple, rows)) == [("c.jpg", "bob")]
