@@ -13,6 +13,8 @@ import sqlalchemy as sa
 
 from selfml.decision_tables import batch_table, decision_table
 
+FEW = 200  # our choice: images that are looked up one by one
+
 
 def is_taken_back(batch_id: sa.ColumnElement[int]) -> sa.Exists:
     """Whether a later batch undoes this one, as a condition."""
@@ -20,7 +22,9 @@ def is_taken_back(batch_id: sa.ColumnElement[int]) -> sa.Exists:
     return sa.exists().where(undo.c.undoes == batch_id)
 
 
-def _standing(catalogue: str, batch_id: int | None) -> sa.CTE:
+def _standing(
+    catalogue: str, batch_id: int | None, image_ids: Collection[str] | None = None
+) -> sa.CTE:
     """Decisions not taken back, with the newest settlement of their cell and what was asked last.
 
     Windows instead of joins: a database without statistics of new rows plans these well.
@@ -42,6 +46,8 @@ def _standing(catalogue: str, batch_id: int | None) -> sa.CTE:
         mine = decision_table.alias("mine").c
         cells = sa.select(mine.image_id, mine.attribute).where(mine.batch_id == batch_id)
         query = query.where(sa.tuple_(d.image_id, d.attribute).in_(cells))
+    if image_ids is not None:  # found by the index; of a condition on cells PostgreSQL reads all
+        query = query.where(d.image_id.in_(list(image_ids)))
     c = query.cte("found").c
     here = (c.image_id, c.attribute)
 
@@ -62,9 +68,11 @@ def _latest(rows: sa.FromClause) -> sa.Subquery:
     return sa.select(placed).where(placed.c.place == 1).subquery()
 
 
-def _counting(catalogue: str, batch_id: int | None = None) -> sa.Subquery:
+def _counting(
+    catalogue: str, batch_id: int | None = None, image_ids: Collection[str] | None = None
+) -> sa.Subquery:
     """Latest decision of each auditor, of those that no later settlement has closed."""
-    standing = _standing(catalogue, batch_id)
+    standing = _standing(catalogue, batch_id, image_ids)
     c = standing.c
     open_ = sa.select(standing).where(sa.or_(c.settled.is_(None), c.id >= c.settled))
     return _latest(open_.subquery())
@@ -140,9 +148,14 @@ def cells_of_batches(numbers: Collection[int], limit: int) -> sa.Select:
     return query.distinct().limit(limit)
 
 
-def state_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
-    """One row for each decided cell: what the auditors' latest decisions come to."""
-    c = _counting(catalogue, batch_id).c
+def state_of(
+    catalogue: str, batch_id: int | None = None, image_ids: Collection[str] | None = None
+) -> sa.Select:
+    """One row for each decided cell: what the auditors' latest decisions come to.
+
+    ``batch_id`` and ``image_ids`` limit it to the cells of an act, and of these images.
+    """
+    c = _counting(catalogue, batch_id, image_ids).c
     low, high = sa.func.min(c.wanted), sa.func.max(c.wanted)
     state = sa.case(
         (low.is_(None), "unsure"),
@@ -161,8 +174,11 @@ def state_of(catalogue: str, batch_id: int | None = None) -> sa.Select:
     )  # fmt: skip
 
 
-def conflicts_of(connection: sa.Connection, batch_id: int, catalogue: str) -> int:
-    """How many cells of a batch are in conflict now."""
-    state = state_of(catalogue, batch_id).subquery()
+def conflicts_of(
+    connection: sa.Connection, batch_id: int, catalogue: str, image_ids: Collection[str]
+) -> int:
+    """How many cells of a batch are in conflict now; ``image_ids`` are those of its cells."""
+    few = image_ids if len(image_ids) <= FEW else None
+    state = state_of(catalogue, batch_id, few).subquery()
     query = sa.select(sa.func.count()).select_from(state).where(state.c.state == "conflict")
     return int(connection.scalar(query) or 0)

@@ -155,7 +155,7 @@ class Store:
                     for cell in cells[start : start + ROWS_AT_ONCE]
                 ]
                 connection.execute(sa.insert(decision_table), rows)
-            conflicts = conflicts_of(connection, number, catalogue)
+            conflicts = conflicts_of(connection, number, catalogue, {c.image_id for c in cells})
         return Written(key, len(cells), conflicts)
 
     def undo(self, catalogue: str, auditor: str, *, key: str = "") -> Undone | None:

@@ -14,7 +14,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.flips import FlipQuery, flips_page
+from dashboard.frames.flips import FlipQuery, flips_page, sureness
 from selfml.audited import verified_images, with_indices
 from selfml.intervals import wilson_interval
 from selfml.run import Run
@@ -107,11 +107,10 @@ def next_control(
     done = int(np.isin(own, known.keys).sum())
     left = ~np.isin(known.keys, own)
     chosen = replace(query, keys=tuple(known.keys[left].tolist()))
-    fitting = flips_page(run, chosen, 1, max(int(left.sum()), 1)) if left.any() else None
-    if fitting is None or fitting.empty:
+    fitting = sureness(run, chosen)
+    if fitting.empty:
         return 0, flips_page(run, replace(query, keys=()), 1, 1)
-    key = fitting["image_index"].to_numpy(np.int64) * len(run.attributes)
-    key += fitting["attribute_index"].to_numpy(np.int64)
+    key = fitting["key"].to_numpy(np.int64)
     wrong = known.wrong[np.searchsorted(known.keys, key)]
     wanted = bool(_drawn(auditor, done, "wrong") % 2)
     of_kind = np.flatnonzero(wrong == wanted)
@@ -123,7 +122,7 @@ def next_control(
     wait = EVERY * done + place % EVERY - (len(own) - done)
     if wait <= 0:  # after many at one time: due, and anywhere among what is shown
         wait = place % min(n_ahead + 1, EVERY)
-    return wait, fitting.iloc[[at]].reset_index(drop=True)
+    return wait, flips_page(run, FlipQuery(keys=(int(key[at]),)), 1, 1)
 
 
 def first_answers(history: pd.DataFrame) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _conditions(
 ) -> tuple[str, list[Any], bool]:
     """WHERE of a query over ``f``, its values, and whether the images table is needed.
 
-    With ``without``, none of the flips whose keys are in the table of that name.
+    With ``without``, none of the flips whose keys are in the table of that name; see `_tables`.
     """
     parts: list[tuple[str, list[Any]]] = []
     if query.attribute is not None:
@@ -124,8 +124,7 @@ def _conditions(
         leaning = f"SELECT image_index FROM {table} WHERE basis_index = ?"
         parts.append((f"f.image_index IN ({leaning})", [query.basis]))
     if query.keys is not None:
-        text = f"{_KEY} IN (SELECT unnest(?::BIGINT[]))"
-        parts.append((text, [len(run.attributes), list(query.keys)]))
+        parts.append((f"{_KEY} IN (SELECT key FROM listed)", [len(run.attributes)]))
     if without:
         parts.append((f"{_KEY} NOT IN (SELECT key FROM without)", [len(run.attributes)]))
     for name in ("category", "split"):
@@ -134,6 +133,12 @@ def _conditions(
     where = " AND ".join(text for text, _ in parts) or "true"
     needs_images = query.category is not None or query.split is not None
     return where, [value for _, values in parts for value in values], needs_images
+
+
+def _tables(query: FlipQuery, without: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The tables of keys that `_conditions` names."""
+    found = {} if query.keys is None else {"listed": np.array(query.keys, np.int64)}
+    return found if without is None else {**found, "without": without}
 
 
 def _stands_without_any(run: Run) -> tuple[str, list[Any]]:
@@ -162,7 +167,8 @@ def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
     bare, terms = _stands_without_any(run)
     summary = {**SUMMARY, "bare": f"count(*) FILTER ({bare})"}
     columns = ", ".join(f"{text} AS {name}" for name, text in summary.items())
-    frame = ask(f"SELECT {columns} FROM {source} WHERE {where}", terms + values)
+    sql = f"SELECT {columns} FROM {source} WHERE {where}"
+    frame = ask(sql, terms + values, **_tables(query))
     return {name: int(frame[name].iloc[0]) for name in summary}
 
 
@@ -170,7 +176,17 @@ def count_flips(run: Run, query: FlipQuery, without: np.ndarray) -> int:
     """How many flips a query has, but for those of some keys, as of `flips_page`."""
     where, values, needs_images = _conditions(run, query, without=True)
     sql = f"SELECT count(*) AS n FROM {_source(run, needs_images)} WHERE {where}"
-    return int(ask(sql, values, without=without)["n"].iloc[0])
+    return int(ask(sql, values, **_tables(query, without))["n"].iloc[0])
+
+
+def sureness(run: Run, query: FlipQuery) -> pd.DataFrame:
+    """key (``image_index * L + attribute_index``) and confidence of all flips of a query."""
+    where, values, needs_images = _conditions(run, query)
+    sql = f"""
+        SELECT {_KEY} AS key, f.confidence FROM {_source(run, needs_images)} WHERE {where}
+        ORDER BY {_order(query)}
+    """
+    return ask(sql, [len(run.attributes), *values], **_tables(query))
 
 
 def flips_page(
@@ -217,7 +233,7 @@ def flips_page(
         ORDER BY {order}
     """
     limits = [page_size, (max(page, 1) - 1) * page_size]
-    frame = with_names(run, ask(sql, values + limits, without=without))
+    frame = with_names(run, ask(sql, values + limits, **_tables(query, without)))
     return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
 
 
@@ -261,7 +277,7 @@ def neighbours(
          WHERE f.place > here.place ORDER BY f.place LIMIT 1)
     """
     own = [int(flip["image_index"]), int(flip["attribute_index"])]
-    frame = ask(sql, own + values).set_index("side")
+    frame = ask(sql, own + values, **_tables(query)).set_index("side")
     found = [
         tuple(int(v) for v in frame.loc[side]) if side in frame.index else None
         for side in ("before", "after")

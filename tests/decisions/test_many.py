@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from selfml.decision_queries import state_of
 from selfml.decisions import ROWS_AT_ONCE, Cell, Store
 from tests.decisions.cases import SHIRT, decide
 
@@ -118,3 +119,31 @@ def test_what_was_acknowledged_survives_being_killed(url, tmp_path):
         kept = set(store.history("shop")["batch_key"])
     assert {str(n) for n in range(acknowledged)} <= kept
     assert len(kept) <= acknowledged + 1  # the one in flight may be there or not
+
+
+def test_what_an_act_asks_does_not_grow_with_what_is_decided(store):
+    """The decisions on its images are looked up by the index, and no others are read."""
+    decide(store, many(20_000), "accept", "bulk")
+    decide(store, SHIRT, "accept")
+    query = state_of("shop", 2, ["shirt.jpg"])
+    text = query.compile(store.engine, compile_kwargs={"literal_binds": True})
+    lite = store.engine.dialect.name == "sqlite"
+    with store.engine.connect() as connection:
+        if not lite:
+            connection.exec_driver_sql("ANALYZE")
+        explain = f"EXPLAIN {'QUERY PLAN ' if lite else ''}{text}"
+        plan = "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(explain))
+    assert "decision_of_cell" in plan
+    assert "SCAN decision" not in plan
+    assert "Seq Scan on decision" not in plan
+
+
+def test_what_an_index_asks_does_not_grow_with_what_is_decided(store):
+    decide(store, many(3_000), "accept", "bulk")
+    everything = store.spoken("shop")
+    assert len(everything.rows) == 3_000
+    decide(store, [SHIRT, *many(2)], "reject")
+    since = store.spoken("shop", everything.known)
+    assert set(since.cells) == {("shirt.jpg", "Red"), ("0.jpg", "Red"), ("1.jpg", "Red")}
+    assert len(since.rows) == 5
+    assert store.spoken("shop", since.known).rows == []
