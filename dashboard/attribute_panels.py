@@ -37,7 +37,8 @@ def _of_attribute(frame: pd.DataFrame, attribute_index: int) -> pd.DataFrame:
 def show_one(run: Run, attribute_index: int) -> None:
     """Figures of one attribute, its flips by category, and the surest of them."""
     row = _of_attribute(load.frame(run, frames.label_counts), attribute_index).iloc[0]
-    right = _of_attribute(load.frame(run, frames.correctness), attribute_index).iloc[0]
+    measured = blinding.of_measures(load.frame(run, frames.correctness))
+    right = _of_attribute(measured, attribute_index).iloc[0]
     gain = _of_attribute(load.frame(run, frames.gains, state.read().baseline), attribute_index)
     components.metric_row(_figures(row, right, gain))
     n_flips = int(row["to_1"] + row["to_0"])
@@ -100,7 +101,7 @@ def _examples(run: Run, attribute_index: int) -> None:
 def _by_category(run: Run, attribute_index: int) -> None:
     st.header("By category", anchor=False)
     by_category = load.frame(run, categories.flips_by_category)
-    own = categories.cells(_of_attribute(by_category, attribute_index))
+    own = blinding.of_measures(categories.cells(_of_attribute(by_category, attribute_index)))
     counts = _of_attribute(by_category, attribute_index).set_index("category")
     rows = "".join(
         f"<tr><td>{_category(row.category, attribute_index)}</td>"
@@ -146,7 +147,7 @@ def show_all(run: Run) -> None:
     baseline = state.read().baseline
     gain = ["attribute_index", "gain", "low", "high", "support", "few"]
     gains = load.frame(run, frames.gains, baseline)[gain].rename(columns={"few": "few_support"})
-    right = load.frame(run, frames.correctness).drop(columns="attribute")
+    right = blinding.of_measures(load.frame(run, frames.correctness)).drop(columns="attribute")
     counts = load.frame(run, frames.label_counts)[["attribute_index", "attribute", *SHOWN]]
     both = counts.merge(gains, on="attribute_index", how="left")
     both = both.merge(right, on="attribute_index", how="left")

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from dashboard.media import base_path
 from dashboard.settings import settings
-from selfml.store_health import answers
+from selfml.store_health import is_writable
 
 LIMIT_S = 2.0
 KEEP_S = 1.0  # our choice: many questions at once are one to the database
@@ -37,7 +37,7 @@ def _runs() -> str:
 
 def _database() -> str:
     try:
-        return "ok" if answers(settings().database_url, LIMIT_S) else "does not answer"
+        return "ok" if is_writable(settings().database_url, LIMIT_S) else "cannot be written"
     except ValueError:
         return "its address cannot be read"
 

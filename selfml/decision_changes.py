@@ -1,27 +1,32 @@
 """What was decided since one last asked: acts that are new, and what they were about.
 
 Acts are numbered before they are committed, so one may appear below others that were read already.
-The ``LATE`` newest ones known are therefore asked for again and told apart by their numbers.
+The acts of the last ``LATE_S`` seconds, and the ``LATE`` newest, are therefore asked for again and
+told apart by their numbers. An act is never deleted: one that is not there any more, or has another
+key, says that the store was restored from a backup, and everything is read anew.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from selfml.decision_queries import batches_after, cells_of_batches, newest_batches, spoken_of
+from selfml.decision_queries import acts_after, cells_of_acts, newest_acts, spoken_of
 
-LATE = 500  # our choice: more than act at the same moment
-MANY = 2_000  # our choice: cells that changed beyond which everything is read anew
+LATE, LATE_S = 200, 60.0  # our choice: longer than an act takes to be committed
+MANY = 30_000  # our choice: cells that changed, or acts, beyond which everything is read anew
+AT_ONCE = 2_000  # numbers or images that are named in one question
 
 
 @dataclass(frozen=True)
 class Known:
-    """The newest acts that an answer took in: ``numbers``, and the one below which all are."""
+    """What an answer took in: all acts up to the number ``below``, and ``acts``, number -> key."""
 
-    numbers: frozenset[int] = frozenset()
-    all_below: int = -1
+    below: int = -1
+    acts: dict[int, str] = field(default_factory=dict)
 
 
 NOTHING_KNOWN = Known()
@@ -48,29 +53,47 @@ class Spoken:
 
 def read_spoken(connection: sa.Connection, catalogue: str, known: Known) -> Spoken:
     """What stands of all cells, or of those that changed since ``known``."""
-    if known.all_below < 0:
+    if known.below < 0:
         return _everything(connection, catalogue)
-    found = connection.execute(batches_after(catalogue, known.all_below)).all()
-    new = [row for row in found if row.id not in known.numbers]
+    acts = connection.execute(acts_after(catalogue, known.below).limit(MANY + 1)).all()
+    keys = {act.id: act.key for act in acts}
+    if len(acts) > MANY or any(keys.get(n) != key for n, key in known.acts.items()):
+        return _everything(connection, catalogue)
+    new = [act for act in acts if act.id not in known.acts]
     if not new:
         return Spoken(known, [], [])
-    about = {row.id if row.undoes is None else row.undoes for row in new}
-    if len(about) > MANY:
-        return _everything(connection, catalogue)
-    cells = [tuple(row) for row in connection.execute(cells_of_batches(about, MANY + 1))]
-    if len(cells) > MANY:
-        return _everything(connection, catalogue)
-    rows = connection.execute(spoken_of(catalogue, {image for image, _ in cells})).all()
-    return Spoken(_newest(row.id for row in found), cells, list(map(tuple, rows)))
+    about = {act.id if act.undoes is None else act.undoes for act in new}
+    cells: set[tuple[str, str]] = set()
+    for some in _parts(about):
+        cells.update(map(tuple, connection.execute(cells_of_acts(some, MANY + 1))))
+        if len(cells) > MANY:
+            return _everything(connection, catalogue)
+    rows = list(_rows(connection, catalogue, {image for image, _ in cells}))
+    return Spoken(_newest(acts, known.below), list(cells), rows)
+
+
+def _rows(connection: sa.Connection, catalogue: str, images: set[str]) -> Iterator[tuple]:
+    for some in _parts(images):
+        yield from map(tuple, connection.execute(spoken_of(catalogue, some)))
+
+
+def _parts(names: Iterable) -> Iterator[list]:
+    listed = list(names)
+    return (listed[at : at + AT_ONCE] for at in range(0, len(listed), AT_ONCE))
 
 
 def _everything(connection: sa.Connection, catalogue: str) -> Spoken:
-    # Numbers first: an act that comes between is then read twice, and not never.
-    numbers = connection.scalars(newest_batches(catalogue, LATE)).all()
-    rows = connection.execute(spoken_of(catalogue)).all()
-    return Spoken(_newest(numbers), None, list(map(tuple, rows)))
+    # Acts first: one that comes between is then read twice, and not never.
+    acts = connection.execute(newest_acts(catalogue, MANY)).all()[::-1]
+    rows = list(map(tuple, connection.execute(spoken_of(catalogue))))
+    return Spoken(_newest(acts, acts[0].id - 1 if len(acts) == MANY else 0), None, rows)
 
 
-def _newest(numbers) -> Known:
-    newest = sorted(numbers)[-LATE:]
-    return Known(frozenset(newest), newest[0] - 1 if len(newest) == LATE else 0)
+def _newest(acts: Sequence, below: int) -> Known:
+    """The acts to ask for again, of all above ``below`` in the order of their numbers."""
+    if not acts:
+        return Known(below)
+    since = max(act.made_at for act in acts) - datetime.timedelta(seconds=LATE_S)
+    young = next(n for n, act in enumerate(acts) if act.made_at >= since)
+    first = max(0, min(young, len(acts) - LATE))
+    return Known(acts[first - 1].id if first else below, {act.id: act.key for act in acts[first:]})

@@ -129,19 +129,19 @@ def spoken_of(catalogue: str, image_ids: Collection[str] | None = None) -> sa.Se
     ).where(c.place == 1)  # fmt: skip
 
 
-def batches_after(catalogue: str, number: int) -> sa.Select:
-    """Acts on a catalogue: id, and the id of the one that it takes back."""
+def acts_after(catalogue: str, number: int) -> sa.Select:
+    """Acts on a catalogue, in the order of their numbers: id, key, undoes, made_at."""
     c = batch_table.c
-    return sa.select(c.id, c.undoes).where(c.catalogue == catalogue, c.id > number)
+    query = sa.select(c.id, c.key, c.undoes, c.made_at)
+    return query.where(c.catalogue == catalogue, c.id > number).order_by(c.id)
 
 
-def newest_batches(catalogue: str, n: int) -> sa.Select:
-    """The ids of the last ``n`` acts on a catalogue."""
-    c = batch_table.c
-    return sa.select(c.id).where(c.catalogue == catalogue).order_by(c.id.desc()).limit(n)
+def newest_acts(catalogue: str, n: int) -> sa.Select:
+    """The last ``n`` acts on a catalogue, newest first; columns of `acts_after`."""
+    return acts_after(catalogue, 0).order_by(None).order_by(batch_table.c.id.desc()).limit(n)
 
 
-def cells_of_batches(numbers: Collection[int], limit: int) -> sa.Select:
+def cells_of_acts(numbers: Collection[int], limit: int) -> sa.Select:
     """Cells (image_id, attribute) that acts were about, at most so many."""
     d = decision_table.c
     query = sa.select(d.image_id, d.attribute).where(d.batch_id.in_(list(numbers)))

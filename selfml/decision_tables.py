@@ -74,6 +74,7 @@ batch_table = sa.Table(
         name="batch_is_known",
     ),
 )
+sa.Index("batch_of_catalogue", batch_table.c.catalogue, batch_table.c.id)
 sa.Index("batch_of_auditor", batch_table.c.catalogue, batch_table.c.auditor, batch_table.c.id)
 decision_table = sa.Table(
     "decision",

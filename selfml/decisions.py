@@ -20,7 +20,7 @@ import math
 import random
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pandas as pd
 import sqlalchemy as sa
@@ -83,7 +83,7 @@ class Store:
     def __init__(self, url: str, *, answer_s: float = math.inf):
         from selfml.migrations import upgrade  # Alembic takes a while to load
 
-        self.url = database_url(url)
+        self.url, self.answer_s = database_url(url), answer_s
         with in_one_line(self.url):
             self.engine = open_engine(self.url, answer_s)
         self._writing = self.engine.execution_options(writes=True)
@@ -215,7 +215,8 @@ class Store:
                 connection.execute(query, row)
             held = _claims(connection, catalogue, now)
         if random.random() < FORGET:
-            self._forget_claims()
+            with suppress(StoreError):  # the claim stands; another time will do
+                self._forget_claims()
         return {cell for cell in cells if held.get(cell) == auditor}
 
     def _forget_claims(self) -> None:
@@ -232,9 +233,12 @@ class Store:
             return
         c = claim_table.c
         mine = (c.catalogue == catalogue) & (c.auditor == auditor)
+        one = (c.image_id == sa.bindparam("image")) & (c.attribute == sa.bindparam("label"))
         with self._transaction(writes=True) as connection:
-            named = sa.tuple_(c.image_id, c.attribute).in_(list(cells))
-            connection.execute(sa.delete(claim_table).where(mine, named))
+            for image, label in sorted(cells):  # as `claim` does: in another order they would lock
+                connection.execute(
+                    sa.delete(claim_table).where(mine, one), {"image": image, "label": label}
+                )
 
     # ------------------------------------------------------------------------------- reading
     def claimed(self, catalogue: str) -> Mapping[tuple[str, str], str]:

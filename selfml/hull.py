@@ -99,11 +99,12 @@ def hull_coefficients(
     for start in range(0, len(x), batch):
         rows = x[start : start + batch] - centre
         allowed = tolerance * np.einsum("ij,ij->i", rows, rows) + floor
-        c = _pairwise_frank_wolfe(gram, rows @ atoms.T, allowed, max_iterations)
+        cross = rows @ atoms.T
+        c = sparse.csr_array(_pairwise_frank_wolfe(gram, cross, allowed, max_iterations))
         residual = rows - c @ atoms
-        gradient = -2 * residual @ atoms.T
-        gap = np.einsum("ij,ij->i", c, gradient) - gradient.min(axis=1)
-        parts.append(sparse.csr_array(c))
+        gradient = 2 * (c @ gram - cross)
+        gap = c.multiply(gradient).sum(axis=1) - gradient.min(axis=1)
+        parts.append(c)
         distances.append(np.sqrt(np.einsum("ij,ij->i", residual, residual)))
         gaps.append(np.maximum(gap, 0))
         converged.append(gap <= 1.001 * allowed)

@@ -188,15 +188,17 @@ class Run:
         return self.path / f"{name}.parquet"
 
     def table(
-        self, name: str, columns: Sequence[str] | None = None, *, n_images: int | None = None
+        self, name: str, columns: Sequence[str] | None = None, *, below_image: int | None = None
     ) -> pd.DataFrame:
         """A table as a frame.
 
-        ``columns`` limits what is read; ``n_images`` too, to the first so many images.
+        ``columns`` limits what is read, and ``below_image`` the rows, to an ``image_index`` below.
         """
-        first = None if n_images is None else [("image_index", "<", int(n_images))]
+        first = None if below_image is None else [("image_index", "<", int(below_image))]
         if name not in SCHEMAS:
             raise KeyError(f"no table {name!r}; there are {sorted(SCHEMAS)}")
+        if first and "image_index" not in SCHEMAS[name].names:
+            raise KeyError(f"{name}: has no image_index")
         path = self._there(f"{name}.parquet")
         try:
             with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data

@@ -14,12 +14,12 @@ from selfml.decision_tables import database_url
 LEAST_FREE = 4 * 2**20  # bytes of disk; a decision takes some hundred (our choice)
 
 
-def answers(text: str, limit_s: float = 2.0) -> bool:
-    """Whether the database at this address answers within ``limit_s`` and takes decisions.
+def is_writable(text: str, limit_s: float = 2.0) -> bool:
+    """Whether the database at this address answers within ``limit_s`` and could take decisions.
 
-    PostgreSQL does not where it only repeats another server, and a file of SQLite not where it may
-    not be written or the disk is full. A file that is not there yet answers if it could be made:
-    the store makes it when it is opened first.
+    Not so where PostgreSQL only repeats another server, nor where a file of SQLite may not be
+    written or its disk is full; a full disk of PostgreSQL shows only when it is written to. A file
+    that is not there yet is well if it could be made: the store makes it when it is opened first.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def answers(text: str, limit_s: float = 2.0) -> bool:
     """
     url = database_url(text)
     if url.get_backend_name() == "sqlite":
-        return _file_answers(Path(url.database or ""), limit_s)
+        return _is_file_writable(Path(url.database or ""), limit_s)
     options = {
         "connect_timeout": max(1, round(limit_s)),
         "options": f"-c statement_timeout={round(1000 * limit_s)}",
@@ -41,7 +41,7 @@ def answers(text: str, limit_s: float = 2.0) -> bool:
         return False
 
 
-def _file_answers(path: Path, limit_s: float) -> bool:
+def _is_file_writable(path: Path, limit_s: float) -> bool:
     folder = next(p for p in path.resolve().parents if p.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return False
@@ -55,14 +55,13 @@ def _file_answers(path: Path, limit_s: float) -> bool:
         )
         try:
             connection.execute("SELECT count(*) FROM sqlite_master")  # unlike SELECT 1, it is read
-            try:
-                connection.execute("BEGIN IMMEDIATE")  # of a file to be read only, it just reads
-                connection.execute("CREATE TABLE can_be_written (x)")
-                connection.execute("ROLLBACK")
-            except sqlite3.OperationalError as error:
-                return error.sqlite_errorcode == sqlite3.SQLITE_BUSY  # somebody is writing
+            connection.execute("BEGIN IMMEDIATE")  # of a file to be read only, it just reads
+            connection.execute("CREATE TABLE can_be_written (x)")
+            connection.execute("ROLLBACK")
         finally:
             connection.close()
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # somebody is writing
     except sqlite3.Error:
         return False
     return True

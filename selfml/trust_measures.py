@@ -148,7 +148,7 @@ def trust_measures(run: Run) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     truth = run.array("labels_true")
     judged_images = np.flatnonzero((truth >= 0).any(axis=1))
     # of a million relabelled images the truth is known of the first ones alone, the basis images
-    flips = run.table("flips", n_images=judged_images[-1] + 1 if len(judged_images) else 0)
+    flips = run.table("flips", below_image=judged_images.max(initial=-1) + 1)
     trust = run.table("trust") if run.has("trust") else None
     limit = np.inf if trust is None else trust["largest_covered_distance"].iloc[0]
     distance = images["hull_distance"].to_numpy(np.float64)

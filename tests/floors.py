@@ -88,4 +88,5 @@ LAZY = {
     "selfml.migrations": {"sqlalchemy", "alembic"},
     "selfml.migrations.env": {"alembic"},
     "selfml.migrations.versions.r0001_decisions": {"sqlalchemy", "alembic"},
+    "selfml.migrations.versions.r0002_acts_in_order": {"alembic"},
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import attribute_panels, compare_panels, components, load, state
+from dashboard import attribute_panels, blinding, compare_panels, components, load, state
 from dashboard.figures import attribute_categories as category_figures
 from dashboard.figures import attributes as figures
 from dashboard.frames import attribute_categories as categories
@@ -75,7 +75,8 @@ def show_gain(run: Run) -> None:
 
 def show_flips(run: Run) -> None:
     """Figure 5 of the paper."""
-    counts = load.frame(run, frames.flip_counts, components.pick("split", "Counted over", COUNTED))
+    split = components.pick("split", "Counted over", COUNTED)
+    counts = blinding.of_measures(load.frame(run, frames.flip_counts, split))
     alt = "Labels added and taken off by attribute"
     components.show_figure(figures.flips(counts), "flips-by-attribute", alt=alt)
     components.download_csv(counts, "flips-by-attribute")
@@ -86,7 +87,7 @@ def show_right(run: Run) -> None:
     with st.container(horizontal=True):
         scope = components.pick("split", "Judged on", JUDGED) or "unseen"
         direction = components.pick("direction", "Change", DIRECTIONS)
-    frame = load.frame(run, frames.correctness, scope, direction)
+    frame = blinding.of_measures(load.frame(run, frames.correctness, scope, direction))
     st.caption(
         "Only labels that a person verified count here, without the images that the evidence was "
         "learned from. The lines are 95 % intervals (Wilson); open marks have fewer than "
@@ -99,7 +100,7 @@ def show_right(run: Run) -> None:
 
 def show_prevalence(run: Run) -> None:
     """How often each attribute is listed before and after."""
-    counts = load.frame(run, frames.label_counts)
+    counts = blinding.of_measures(load.frame(run, frames.label_counts))
     counts = counts.sort_values("prevalence_given", ascending=False, ignore_index=True)
     alt = "Share of images with each attribute as given, corrected and verified"
     components.show_figure(figures.prevalence(counts), "prevalence", alt=alt)
@@ -111,7 +112,8 @@ def show_category(run: Run) -> None:
     with st.container(horizontal=True):
         measure = components.pick("measure", "Show", CELLS)
         direction = components.pick("direction", "Change", DIRECTIONS)
-    cells = categories.cells(load.frame(run, categories.flips_by_category), direction)
+    by_category = load.frame(run, categories.flips_by_category)
+    cells = blinding.of_measures(categories.cells(by_category, direction))
     shown = categories.most_flipped(cells)
     left_out = cells["category"].nunique() - shown["category"].nunique()
     if left_out:

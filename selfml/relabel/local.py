@@ -1,8 +1,13 @@
-"""The engine of one process: shard after shard, photos decoded ahead in threads."""
+"""The engine of one process: shard after shard, photos decoded ahead in threads.
+
+While the extractor looks at a shard, a thread explains and writes the one before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from selfml.progress import Advance
@@ -27,12 +32,27 @@ def run_local(
     advance : callable
         Called with the number of images done, ``done`` at first.
     """
-    worker = Worker(out, n_threads=n_threads)
-    try:
+    with closing(Worker(out, n_threads=n_threads)) as worker:
+        do_shards(worker, shards, check=check, advance=advance, done=done)
+
+
+def do_shards(
+    worker: Worker,
+    shards: Iterable[int],
+    *,
+    check: Callable[[], None],
+    advance: Advance,
+    done: int = 0,
+) -> None:
+    """The same by a worker that is loaded."""
+    before: Future | None = None
+    with ThreadPoolExecutor(1) as writer:
         for shard in shards:
             check()
-            n_images, _ = worker.do(shard, check)
-            done += n_images
-            advance(done)
-    finally:
-        worker.close()
+            looked = worker.look(shard, check)
+            if before is not None:
+                done += before.result()[0]
+                advance(done)
+            before = writer.submit(worker.write, looked)
+        if before is not None:
+            advance(done + before.result()[0])

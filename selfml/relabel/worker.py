@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,27 @@ from selfml.relabel.photos import Photos
 from selfml.relabel.plan import PLAN_FILE, Plan
 from selfml.relabel.source import Row
 from selfml.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What was seen of the images of a shard.
+
+    Attributes
+    ----------
+    shard : int
+    rows : list of Row
+    seen : list of (n, ...) float32
+        Of the readable ones, batch by batch: see `Relabeller.look`.
+    thumbnails, errors : list
+        One for each row, None where there is none.
+    """
+
+    shard: int
+    rows: list[Row]
+    seen: list[np.ndarray]
+    thumbnails: list[bytes | None]
+    errors: list[str | None]
 
 
 class Worker:
@@ -61,17 +83,18 @@ class Worker:
 
         ``check`` is called between batches and may raise: then nothing is written.
         """
-        rows = self.plan.shard(shard)
-        seen, thumbnails, errors = self._look(rows, check)
-        where = np.array([error is None for error in errors])
-        table = self._table(rows, seen, where, thumbnails, errors)
-        write_part(table, part_path(self.out, shard))
-        return len(rows), int((~where).sum())
+        return self.write(self.look(shard, check))
 
-    def _look(
-        self, rows: list[Row], check: Callable[[], None]
-    ) -> tuple[list[np.ndarray], list[bytes | None], list[str | None]]:
-        """What the extractor sees of each readable image, batch by batch, and what else is kept."""
+    def write(self, looked: Looked) -> tuple[int, int]:
+        """The second half of `do`; may run in another thread while the next shard is looked at."""
+        where = np.array([error is None for error in looked.errors])
+        table = self._table(looked, where)
+        write_part(table, part_path(self.out, looked.shard))
+        return len(looked.rows), int((~where).sum())
+
+    def look(self, shard: int, check: Callable[[], None] = lambda: None) -> Looked:
+        """The first half of `do`: decode the images of a shard and run the extractor on them."""
+        rows = self.plan.shard(shard)
         size = self.relabeller.size_px
         batch = np.zeros((PREDICT_BATCH, size, size, 3), np.uint8)
         n, seen, thumbnails, errors = 0, [], [], []
@@ -90,27 +113,21 @@ class Worker:
                 n = 0
         if n:
             seen.append(self.relabeller.look(batch[:n]))
-        return seen, thumbnails, errors
+        return Looked(shard, rows, seen, thumbnails, errors)
 
-    def _table(
-        self,
-        rows: list[Row],
-        seen: list[np.ndarray],
-        where: np.ndarray,
-        thumbnails: list[bytes | None],
-        errors: list[str | None],
-    ) -> pa.Table:
+    def _table(self, looked: Looked, where: np.ndarray) -> pa.Table:
+        rows = looked.rows
         columns: dict[str, pa.Array] = {
             "image_id": pa.array([row.image_id for row in rows], pa.string()),
             "category": pa.array([row.category for row in rows], pa.string()),
-            "error": pa.array(errors, pa.string()),
-            "thumbnail": pa.array(thumbnails, pa.binary()),
+            "error": pa.array(looked.errors, pa.string()),
+            "thumbnail": pa.array(looked.thumbnails, pa.binary()),
         }
         if where.any():
             used = [row for row, ok in zip(rows, where, strict=True) if ok]
             given = given_labels(used)
             categories = [row.category for row in used]
-            said = self.relabeller.predict(np.concatenate(seen), given, categories)
+            said = self.relabeller.predict(np.concatenate(looked.seen), given, categories)
             columns |= self._said(said, given, where)
         missing = [name for name in self.schema.names if name not in columns]
         nulls = {name: pa.nulls(len(rows), self.schema.field(name).type) for name in missing}

@@ -34,6 +34,7 @@ from selfml.nn.classifier import build_classifier
 from selfml.nn.fitting import jit_choice
 from selfml.progress import Reporter
 from selfml.relabel import parts
+from selfml.relabel.local import do_shards
 from selfml.relabel.plan import PLAN_FILE, Plan
 from selfml.relabel.source import Row
 from selfml.relabel.start import Engine, relabel
@@ -132,7 +133,9 @@ class Contest:
     def relabelled(self, *, thumbnails: bool) -> int:
         """Files to parts."""
         self.worker.photos.thumbnails = thumbnails
-        return sum(self.worker.do(shard)[0] for shard in range(self.plan.n_shards))
+        done = [0]
+        do_shards(self.worker, range(self.plan.n_shards), check=lambda: None, advance=done.append)
+        return done[-1]
 
 
 def whole(run: Path, source: Path, out: Path, engine: Engine, **how) -> tuple[float, float]:

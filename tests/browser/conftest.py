@@ -35,6 +35,22 @@ ARGUMENTS = [
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+# Notes when the page last sent something to the server, and when it last heard from it.
+LISTEN = """(() => {
+  if (window.heard !== undefined) return;
+  window.sent = window.heard = performance.now();
+  const sockets = new WeakSet(), send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (...data) {
+    if (!sockets.has(this)) {
+      sockets.add(this);
+      this.addEventListener("message", () => { window.heard = performance.now(); });
+    }
+    window.sent = performance.now();
+    return send.apply(this, data);
+  };
+})()"""
+
+
 @pytest.fixture(scope="session")
 def browser_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a complete run, ``tiny``, and one in training, ``training``."""
@@ -116,6 +132,14 @@ def chromium() -> Iterator[sync_api.Browser]:
             browser = playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
         except sync_api.Error:
             pytest.skip("no Chromium: run `apt-get install chromium` or `playwright install`")
+        made = browser.new_context
+
+        def new_context(**how) -> sync_api.BrowserContext:
+            context = made(**how)
+            context.add_init_script(LISTEN)
+            return context
+
+        browser.new_context = new_context
         yield browser
         browser.close()
 
@@ -151,20 +175,6 @@ def open_view(page: sync_api.Page, app_url: str) -> Callable[..., sync_api.Page]
     return open_
 
 
-# Notes when the page last sent something to the server, and when it last heard from it.
-LISTEN = """() => {
-  if (window.heard !== undefined) return;
-  window.sent = window.heard = performance.now();
-  const sockets = new WeakSet(), send = WebSocket.prototype.send;
-  WebSocket.prototype.send = function (...data) {
-    if (!sockets.has(this)) {
-      sockets.add(this);
-      this.addEventListener("message", () => { window.heard = performance.now(); });
-    }
-    window.sent = performance.now();
-    return send.apply(this, data);
-  };
-}"""
 AT_REST = """() => window.heard >= window.sent && performance.now() - window.heard > 100
   && document.querySelector("[data-testid=stApp][data-test-script-state=notRunning]") !== null"""
 
@@ -173,8 +183,7 @@ def settled(page: sync_api.Page) -> None:
     """Wait until what was pressed just before has been answered and drawn.
 
     The page does not know that its script runs until the server has said so, which on a busy
-    machine takes longer than any pause.
+    machine takes longer than any pause. Needs a context of ``chromium``, which has ``LISTEN``.
     """
-    page.evaluate(LISTEN)
     page.wait_for_timeout(150)
     page.wait_for_function(AT_REST, timeout=30_000, polling=20)

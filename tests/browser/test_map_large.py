@@ -29,7 +29,7 @@ def runs(tmp_path_factory):
 
 
 def test_a_lasso_counts_the_images_that_are_not_drawn(runs, chromium, tmp_path):
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
     sent: list[int] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data))))
     with running_server(runs, tmp_path / "log.txt") as (url, _):

@@ -52,12 +52,12 @@ def test_a_new_site_is_well_and_stays_so_once_it_is_used(ask, tmp_path):
 
 def test_a_database_that_is_damaged_is_said(ask, tmp_path):
     (tmp_path / "decisions.db").write_bytes(b"not a database" * 100)
-    assert ask() == (503, WELL | {"status": "failing", "database": "does not answer"})
+    assert ask() == (503, WELL | {"status": "failing", "database": "cannot be written"})
 
 
 def test_a_database_that_takes_no_decision_is_said(ask, tmp_path, monkeypatch):
     """It can be read all the same: a file on a full disk, or one that may not be written."""
-    failing = (503, WELL | {"status": "failing", "database": "does not answer"})
+    failing = (503, WELL | {"status": "failing", "database": "cannot be written"})
     with Store(f"sqlite:///{tmp_path / 'decisions.db'}"):
         space = namedtuple("space", "free")
         with monkeypatch.context() as full:
@@ -80,6 +80,11 @@ def test_a_database_that_somebody_writes_to_is_well(ask, tmp_path, monkeypatch):
     with Store(f"sqlite:///{file}"), closing(CONNECT(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert ask() == (200, WELL)
+        other.execute("ROLLBACK")
+    with closing(CONNECT(file, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE").fetchall()
+        other.execute("BEGIN EXCLUSIVE")  # where even reading has to wait
+        assert ask() == (200, WELL)
 
 
 def test_a_server_that_only_repeats_another_is_said(ask, monkeypatch):
@@ -95,7 +100,7 @@ def test_a_server_that_only_repeats_another_is_said(ask, monkeypatch):
             connection.execute(
                 sa.text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
             )
-        assert ask() == (503, WELL | {"status": "failing", "database": "does not answer"})
+        assert ask() == (503, WELL | {"status": "failing", "database": "cannot be written"})
 
 
 def test_a_database_that_does_not_answer_is_said_in_time(ask, monkeypatch):
@@ -106,7 +111,7 @@ def test_a_database_that_does_not_answer_is_said_in_time(ask, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", f"postgresql://who:hidden@127.0.0.1:{port}/x")
         start = time.monotonic()
         status, body = ask()
-    assert (status, body["database"]) == (503, "does not answer")
+    assert (status, body["database"]) == (503, "cannot be written")
     assert "hidden" not in str(body)
     assert time.monotonic() - start < 5
 
@@ -123,7 +128,7 @@ def test_an_address_that_cannot_be_read_is_said(ask, monkeypatch):
 
 def test_many_questions_are_one_to_the_database(ask, monkeypatch):
     asked = []
-    monkeypatch.setattr(health, "answers", lambda *_: asked.append(1) or True)
+    monkeypatch.setattr(health, "is_writable", lambda *_: asked.append(1) or True)
     monkeypatch.setattr(health, "KEEP_S", 60.0)
     for _ in range(5):
         assert ask()[0] == 200

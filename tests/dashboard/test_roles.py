@@ -7,11 +7,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import blinding
 from dashboard.draft import encode
+from dashboard.frames import attribute_categories as categories
+from dashboard.frames import attributes
 from dashboard.oracle_panels import PART
 from selfml.decisions import Cell, Store
 from selfml.oracle import expert_labels
@@ -233,3 +238,40 @@ def test_auditors_cannot_look_a_control_up(open_as, run, email, sees):
     assert any(word in text_of(unfiltered) for word in VERDICTS) == sees
     labels = text_of(open_as(email, "flips", image=key.partition("-")[0]))
     assert ('<th scope="col">Verified</th>' in labels) == sees
+
+
+def test_an_auditor_sees_no_share_that_rests_on_few_flips(open_as, run, monkeypatch):
+    """Of a category with one judged flip, the share of right ones is that flip's label."""
+    cells = categories.cells(categories.flips_by_category(run))
+    cells = cells[cells["judged"] > 0].sort_values("judged")
+    few, enough = cells.iloc[0], cells.iloc[-1]
+    monkeypatch.setattr(blinding, "MIN_SUPPORT", enough["judged"])
+    for email, sees in (("vic@else.org", True), ("bob@shop.org", False)):
+        for cell, shown in ((few, sees), (enough, True)):
+            app = open_as(email, "attributes", attribute=str(cell["attribute_index"]))
+            row = re.search(rf"{cell['category']}</a></td>(.*?)</tr>", text_of(app)).group(1)
+            judged = int(re.findall(r"<td>([\d,]+)[^<]*</td>", row)[-1].replace(",", ""))
+            assert judged == (cell["judged"] if shown else 0), (email, row)
+
+
+def test_no_table_of_measures_tells_of_few_flips(monkeypatch, run):
+    """Nor by a difference: where those added are few, those of both directions go with them."""
+    monkeypatch.setattr(blinding, "is_blind", lambda: True)
+    table = pd.DataFrame(
+        {
+            "to_1_judged": [12, 1, 0], "to_1_correct": [9, 1, 0], "to_0_judged": [11, 30, 40],
+            "to_0_correct": [10, 21, 33], "judged": [23, 31, 40], "right": [19, 22, 33],
+            "precision": [0.8, 0.7, 0.8], "n": [50, 60, 70],
+        }
+    )  # fmt: skip
+    found = blinding.of_measures(table)
+    pd.testing.assert_frame_equal(found.iloc[[0, 2]], table.iloc[[0, 2]])
+    assert found.iloc[1].drop("precision").tolist() == [0, 0, 0, 0, 0, 0, 60]
+    assert np.isnan(found["precision"][1])
+    assert table["judged"].tolist() == [23, 31, 40]
+    for frame in (attributes.correctness(run), attributes.label_counts(run),
+                  categories.cells(categories.flips_by_category(run))):  # fmt: skip
+        shown = blinding.of_measures(frame)
+        few = (frame["judged"] > 0) & (frame["judged"] < blinding.MIN_SUPPORT)
+        assert few.any()
+        assert (shown.loc[few, "right"] == 0).all()

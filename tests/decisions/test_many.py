@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from selfml.decision_queries import state_of
+from selfml.decision_queries import acts_after, cells_of_acts, spoken_of, state_of
 from selfml.decisions import ROWS_AT_ONCE, Cell, Store
 from tests.decisions.cases import SHIRT, decide
 
@@ -121,21 +122,35 @@ def test_what_was_acknowledged_survives_being_killed(url, tmp_path):
     assert len(kept) <= acknowledged + 1  # the one in flight may be there or not
 
 
-def test_what_an_act_asks_does_not_grow_with_what_is_decided(store):
-    """The decisions on its images are looked up by the index, and no others are read."""
-    decide(store, many(20_000), "accept", "bulk")
-    decide(store, SHIRT, "accept")
-    query = state_of("shop", 2, ["shirt.jpg"])
+def plan_of(store: Store, query: sa.Select) -> str:
+    """How the database would answer."""
     text = query.compile(store.engine, compile_kwargs={"literal_binds": True})
     lite = store.engine.dialect.name == "sqlite"
     with store.engine.connect() as connection:
         if not lite:
             connection.exec_driver_sql("ANALYZE")
         explain = f"EXPLAIN {'QUERY PLAN ' if lite else ''}{text}"
-        plan = "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(explain))
-    assert "decision_of_cell" in plan
-    assert "SCAN decision" not in plan
-    assert "Seq Scan on decision" not in plan
+        return "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(explain))
+
+
+def test_what_is_asked_again_and_again_does_not_grow_with_what_is_decided(store):
+    """Acts and decisions are looked up by an index, and no others are read."""
+    decide(store, many(20_000), "accept", "bulk")
+    for n in range(1_000):
+        decide(store, Cell(f"{n}.jpg", "Long", 0, 1), "accept")
+    for query, index in (
+        (state_of("shop", 2, ["shirt.jpg"]), "decision_of_cell"),
+        (spoken_of("shop", ["shirt.jpg"]), "decision_of_cell"),
+        (cells_of_acts([999, 1000], 10), "batch_id"),
+        (
+            acts_after("shop", 990),
+            r"(batch_of_catalogue \(catalogue=\? AND id>|batch_pkey|Index Cond.* id > )",
+        ),
+    ):
+        plan = plan_of(store, query)
+        assert re.search(index, plan), plan
+        assert "SCAN decision" not in plan, plan
+        assert "Seq Scan on decision" not in plan, plan
 
 
 def test_what_an_index_asks_does_not_grow_with_what_is_decided(store):
