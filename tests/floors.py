@@ -70,7 +70,7 @@ KERAS_FLOORS = (2, 3, 4)
 DASHBOARD_SEES = (0, 1)
 TRAINING_NEEDS = {
     *("keras", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "PIL", "rich", "typer"),
-    *("selfml", "__future__"),
+    *("selfml", "__future__", "threadpoolctl"),  # the last one comes with sklearn
 }
 # Optional and imported when a map, a peer or decisions are asked for.
 LAZY = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_server, settled
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, LISTEN, running_server, settled
 
 PICTURES = {
     "receipt.png": ("flips?run=demo&flip=1569-7", (1440, 900), ".rc-photo img, .rc-image img, img"),
@@ -32,6 +32,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
             for name, (address, size, shown) in PICTURES.items():
                 page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+                page.add_init_script(LISTEN)
                 page.goto(f"{url}/{address}")
                 page.locator(shown).first.wait_for(timeout=60_000)
                 settled(page)

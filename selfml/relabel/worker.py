@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from selfml.data.messages import UnreadableImage
 from selfml.extract import PREDICT_BATCH
@@ -71,12 +72,16 @@ class Worker:
             thumbnails=begun["thumbnails"],
             n_threads=n_threads or os.cpu_count() or 1,
         )
+        # After each product of matrices OpenBLAS's other threads wait, turning, for the next one:
+        # tens of milliseconds of a processor that decodes meanwhile.
+        self._blas = threadpool_limits(1, user_api="blas")
         n_features = self.relabeller.basis.shape[1]
         self.schema = part_schema(len(self.relabeller.attributes), n_features)
 
     def close(self) -> None:
         """Let go of threads and files."""
         self.photos.close()
+        self._blas.restore_original_limits()
 
     def do(self, shard: int, check: Callable[[], None] = lambda: None) -> tuple[int, int]:
         """Write the part of a shard; returns its images, and those of them with an error.

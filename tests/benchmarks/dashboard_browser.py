@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_server, settled
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, LISTEN, running_server, settled
 
 LIMIT_MS = 120_000
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -94,6 +94,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(LIMIT_MS)
+        self.page.add_init_script(LISTEN)
         self.page.on("websocket", self._listen)
 
     def _listen(self, socket) -> None:

@@ -183,7 +183,8 @@ def settled(page: sync_api.Page) -> None:
     """Wait until what was pressed just before has been answered and drawn.
 
     The page does not know that its script runs until the server has said so, which on a busy
-    machine takes longer than any pause. Needs a context of ``chromium``, which has ``LISTEN``.
+    machine takes longer than any pause. Needs ``LISTEN`` in the page: contexts of ``chromium`` have
+    it.
     """
     page.wait_for_timeout(150)
     page.wait_for_function(AT_REST, timeout=30_000, polling=20)
