@@ -30,11 +30,12 @@ class Part(keras.Model):
     """One function of a model, to be run with :func:`selfml.nn.devices.run_batch`.
 
     ``of`` is the layer or model whose weights the function reads. It must be tracked: JAX compiles
-    the weights of what it does not know of into the function, and never reads them again.
+    the weights of what it does not know of into the function, and never reads them again. Inputs
+    are rounded as ``of`` rounds its own: those of the explainer are not, under any policy.
     """
 
     def __init__(self, of: keras.layers.Layer, function: Callable):
-        super().__init__()
+        super().__init__(dtype=of.dtype_policy)
         self.of = of
         self.function = function
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from keras import ops
 
 from selfml.extract import Part, predict
 from selfml.nn.augment import RandomAffine
@@ -38,3 +39,14 @@ def test_several_arrays_are_read_by_the_same_rows():
     rows = np.r_[299, 5:200]
     found = predict(part, {"a": a, "b": b}, rows)
     np.testing.assert_array_equal(found, a[rows] + b[rows][:, None])
+
+
+def test_a_part_rounds_its_inputs_as_what_it_is_of(mixed_bfloat16):
+    """Else coefficients would be of other features than those that C_X was trained on."""
+    x = np.array([[1.001, 2.003]], np.float32)
+    exact = keras.layers.Dense(2, dtype="float32")
+    rounded = keras.layers.Dense(2)
+    for layer, expected in ((exact, x), (rounded, np.array([[1.0, 2.0]], np.float32))):
+        layer.build((None, 2))
+        part = Part(layer, lambda inputs: ops.cast(inputs, "float32"))
+        np.testing.assert_array_equal(part.predict_on_batch(x), expected)
