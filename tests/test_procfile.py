@@ -83,6 +83,6 @@ def test_it_listens_on_the_port_it_is_given_and_says_how_it_is(tmp_path, databas
         finally:
             server.terminate()
             server.wait(timeout=20)
-    failing = {"status": "failing", "runs": "ok", "database": "does not answer"}
+    failing = {"status": "failing", "runs": "ok", "database": "cannot be written"}
     well = {"status": "ok", "runs": "ok", "database": "ok"}
     assert got == (status, well if status == 200 else failing)

@@ -39,7 +39,12 @@ def test_each_decision_is_written_and_leads_to_the_next(open_desk, database, run
 def test_the_next_item_costs_few_questions(open_desk, run, monkeypatch):
     """However much is decided and left: ten items are fetched at once, then one is asked for."""
     asked, answer = [], tables._answer
-    monkeypatch.setattr(tables, "_answer", lambda *args: asked.append(args) or answer(*args))
+
+    def noted(*args, **arrays):
+        asked.append(args)
+        return answer(*args, **arrays)
+
+    monkeypatch.setattr(tables, "_answer", noted)
     assert audit_queue.AHEAD >= 10
     app = open_desk()
     statements = []

@@ -35,6 +35,7 @@ ALLOWED = {
     "audited",
     "decided",
     "decisions",
+    "decision_index",
     "agreement",
     "tracing",
     "data",
