@@ -66,10 +66,13 @@ def _summary(name: str, path: Path) -> RunSummary:
 
 
 def runs() -> list[RunSummary]:
-    """All runs, newest first, unreadable ones and then the demo run last."""
+    """All runs: newest first, the demo run, those that failed, those that cannot be read.
+
+    A mistyped folder of data makes a run that failed: it is not what a reader wants to see first.
+    """
     found = _summaries(tuple((name, str(path)) for name, path in run_folders().items()))
     newest = sorted(found, key=lambda run: run.created, reverse=True)
-    return sorted(newest, key=lambda run: (run.is_demo, bool(run.problem)))
+    return sorted(newest, key=lambda run: (bool(run.problem), run.status == "failed", run.is_demo))
 
 
 def open_run(run_id: str) -> Run:
@@ -93,7 +96,7 @@ def _open(path: str, modified_ns: int) -> Run:
 
 
 def selected_run(selection: Selection) -> Run | None:
-    """The run of the address, else the newest; None where there is none at all.
+    """The run of the address, else the first of :func:`runs`; None where there is none at all.
 
     Raises
     ------

@@ -72,6 +72,16 @@ def test_without_a_run_in_the_address_the_newest_readable_one_opens(runs, monkey
     assert not app.error
 
 
+def test_a_run_that_failed_is_not_the_first_to_open(runs, tmp_path, monkeypatch):
+    """A mistyped folder of data makes one, and it is the newest."""
+    monkeypatch.setenv("SELFML_DEMO_RUN", str(runs / "complete"))
+    build_tiny_run(tmp_path / "mistyped", status="failed")
+    monkeypatch.setenv("SELFML_RUNS", str(tmp_path))
+    app = AppTest.from_file(str(APP), default_timeout=30).run()
+    assert app.selectbox(key="url_run").value == "demo"
+    assert app.selectbox(key="url_run").options[-1] == "mistyped · failed"
+
+
 def test_without_runs_of_ones_own_the_demo_opens(runs, tmp_path, monkeypatch):
     monkeypatch.setenv("SELFML_RUNS", str(tmp_path))
     monkeypatch.setenv("SELFML_DEMO_RUN", str(runs / "complete"))

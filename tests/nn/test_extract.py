@@ -42,8 +42,8 @@ def test_several_arrays_are_read_by_the_same_rows():
     np.testing.assert_array_equal(found, a[rows] + b[rows][:, None])
 
 
-@pytest.mark.parametrize(("policy", "expected"), [("float32", "float32"), (None, "bfloat16")])
-def test_a_part_rounds_its_inputs_as_what_it_is_of(mixed_bfloat16, policy, expected):
+@pytest.mark.parametrize(("policy", "rounds"), [("float32", False), (None, True)])
+def test_a_part_rounds_its_inputs_as_what_it_is_of(mixed_bfloat16, policy, rounds):
     """Else coefficients would be of other features than those that C_X was trained on."""
     layer, seen = keras.layers.Dense(2, dtype=policy), []
     layer.build((None, 2))
@@ -53,4 +53,4 @@ def test_a_part_rounds_its_inputs_as_what_it_is_of(mixed_bfloat16, policy, expec
         return ops.cast(inputs, "float32")
 
     Part(layer, note).predict_on_batch(np.ones((1, 2), np.float32))
-    assert set(seen) == {expected}
+    assert ("bfloat16" in seen) == rounds
