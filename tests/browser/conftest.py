@@ -43,7 +43,8 @@ LISTEN = """(() => {
   WebSocket.prototype.send = function (...data) {
     if (!sockets.has(this)) {
       sockets.add(this);
-      this.addEventListener("message", () => { window.heard = performance.now(); });
+      for (const event of ["message", "close"])  // what was lost is not waited for
+        this.addEventListener(event, () => { window.heard = performance.now(); });
     }
     window.sent = performance.now();
     return send.apply(this, data);
@@ -188,3 +189,14 @@ def settled(page: sync_api.Page) -> None:
     """
     page.wait_for_timeout(150)
     page.wait_for_function(AT_REST, timeout=30_000, polling=20)
+
+
+def at_the_desk(page: sync_api.Page) -> None:
+    """Wait until an item of the audit desk is shown and its keys are listened to.
+
+    Streamlit loads the code of buttons apart: on a busy machine they come after the photo, and a
+    key that is pressed between is nobody's.
+    """
+    for shown in (".au-photo img", "[class*=st-key-accept-] button"):
+        page.locator(shown).wait_for(timeout=60_000)
+    settled(page)

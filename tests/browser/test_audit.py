@@ -13,7 +13,7 @@ import pytest
 from dashboard.receipt_html import spoken
 from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
-from tests.browser.conftest import settled
+from tests.browser.conftest import at_the_desk, settled
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -45,7 +45,7 @@ def test_a_queue_is_decided_by_keyboard(page, open_view: Open, browser_runs: Pat
     )
     run = Run(browser_runs / "tiny")
     page = open_view("audit", "run=tiny")
-    page.locator(".au-photo img").wait_for(timeout=30_000)
+    at_the_desk(page)
     took_s, took_bytes, seen = [], [], []
     for n in range(N):
         before = asked(page)
@@ -86,7 +86,7 @@ def test_one_press_too_many_decides_nothing_unseen(open_view: Open, browser_runs
     """Two presses at once: the second is for an item that nobody has seen yet."""
     run = Run(browser_runs / "tiny")
     page = open_view("audit", "run=tiny&direction=to_0")
-    page.locator(".au-photo img").wait_for(timeout=30_000)
+    at_the_desk(page)
     before = asked(page)
     with Store(f"sqlite:///{browser_runs / 'decisions.db'}") as store:
         had = len(store.history(catalogue_of(run)))

@@ -14,7 +14,7 @@ import pytest
 from dashboard.receipt_html import spoken
 from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
-from tests.browser.conftest import free_port, running_server, settled
+from tests.browser.conftest import at_the_desk, free_port, running_server
 from tests.tiny_run import build_tiny_run
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -83,8 +83,7 @@ def test_what_the_page_showed_as_done_survives_a_kill(page, runs, tmp_path):
     port = free_port()
     with running_server(runs, tmp_path / "first.txt", port=port) as (url, pid):
         page.goto(f"{url}/audit?run=shop")
-        page.locator(PHOTO).wait_for(timeout=60_000)
-        settled(page)
+        at_the_desk(page)
         done = decide_until_killed(page, pid)
     assert len(done) >= AT_LEAST
     before = kept(runs)
@@ -92,8 +91,7 @@ def test_what_the_page_showed_as_done_survives_a_kill(page, runs, tmp_path):
     assert len(before) <= len(done) + 1  # the press that it died of may be there or not
     with running_server(runs, tmp_path / "second.txt", port=port):
         page.locator(CONNECTED).wait_for(timeout=90_000)  # by itself: the tab was left open
-        page.locator(PHOTO).wait_for(timeout=60_000)
-        settled(page)
+        at_the_desk(page)
         shown = asked(page)
         assert shown not in done
         # The new server has drawn nothing yet: a first press asks it to, and decides nothing.

@@ -22,7 +22,7 @@ from selfml.data.tables import tidy_name
 from selfml.decisions import Store
 from selfml.exchange.check import compare
 from selfml.run import Run, catalogue_of
-from tests.browser.conftest import settled
+from tests.browser.conftest import at_the_desk, settled
 from tests.browser.provider import sign_in, site_with_sign_in
 from tests.browser.test_audit import asked, wait_for_next
 from tests.tiny_dataset import CELLS, Shop, open_shop, read_csv
@@ -96,7 +96,7 @@ def test_a_morning(chromium, site, shop, store, tmp_path):
 
     page = chromium.new_context(accept_downloads=True).new_page()
     sign_in(page, f"{site}/audit?run=run", "ann")
-    page.locator(".au-photo img").wait_for(timeout=30_000)
+    at_the_desk(page)
 
     # Forty by keyboard, in her own name, each once and as she said; some are control items.
     start = time.perf_counter()
@@ -129,14 +129,9 @@ def test_a_morning(chromium, site, shop, store, tmp_path):
 
     # Ben said otherwise of one: it is a conflict, and she settles it.
     page.goto(f"{site}/audit?run=run&flip={name_of(left.tail(1))}")
-    page.locator(".au-photo img").wait_for(timeout=30_000)
-    for _ in range(10):  # a press just after a page was opened is lost now and then
-        settled(page)
-        page.keyboard.press("a")
-        settled(page)
-        if current(store, run)[contested.image_id, contested.attribute] == "conflict":
-            break
-        page.wait_for_timeout(500)
+    at_the_desk(page)
+    page.keyboard.press("a")
+    settled(page)
     assert current(store, run)[contested.image_id, contested.attribute] == "conflict"
     choose(page, "Conflicts")
     assert f"{BEN} rejected" in page.get_by_test_id("stMain").inner_text()

@@ -12,7 +12,7 @@ import pytest
 
 from selfml.decisions import Store
 from selfml.run import Run, catalogue_of
-from tests.browser.conftest import settled
+from tests.browser.conftest import at_the_desk, settled
 from tests.browser.provider import sign_in, site_with_sign_in
 from tests.tiny_run import build_tiny_run
 
@@ -90,8 +90,8 @@ def test_strangers_see_nothing(chromium, site):
 def test_an_auditor_decides_in_their_own_name_and_signs_out(signed_in, site, folder, log):
     page = signed_in("ann")
     assert "Ann A. · auditor" in page.locator("[data-testid=stSidebar]").inner_text()
+    at_the_desk(page)
     photo = page.locator(".au-photo img")
-    photo.wait_for(timeout=30_000)
     before = photo.get_attribute("alt")
     address = site + photo.get_attribute("src")
     cookies = cookies_of(page)
