@@ -14,7 +14,7 @@ from rich.console import Console
 
 from selfml.cli_export import CatalogueName, RunFolder, check_import, decisions_of, export
 from selfml.cli_relabel import relabel
-from selfml.cli_support import interruptible, quiet_import
+from selfml.cli_support import interruptible, quiet_import, refuse_early
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -132,6 +132,7 @@ def train(
             decided = read_decisions(store, kept_as)
             before = run_decided_on(store, kept_as, out.resolve().parent)
             reporter.say(f"{len(decided):,} decided labels on {kept_as}")
+    refuse_early(data, out, config, resume=resume)
     with quiet_import():
         from selfml.train import train as run_training
     with interruptible(out):

@@ -64,6 +64,7 @@ def export(
     Which flips is said by --decisions (those that people accepted), --auto-only (those that need no
     look), --agreed-only or --min-confidence, or --all-flips.
     """
+    from selfml.export import dataset_folder
     from selfml.export import export as write
     from selfml.run import Run
 
@@ -87,15 +88,19 @@ def export(
     _say(done)
     if auto_only and not done.n_flips:
         print("No flip may be accepted without a look; `selfml evaluate` says why.")
-    if not done.from_input:
+    if not done.from_input and dataset_folder(opened) is None:
+        print("These photos came without clean.csv; photos that could not be read are left out.")
+    elif not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
 
 
 def _say(done: Exported) -> None:
     photos = "" if done.n_photos is None else f"{done.n_photos} photos, "
+    verified = done.n_changed_cells - done.n_changed_by_flips
+    why = f" ({done.n_changed_by_flips} by flips, {verified} verified)" if verified else ""
     print(
-        f"{done.labels_file}: {photos}{done.n_rows} rows, {done.n_changed_cells} cells changed; "
-        f"{done.flips_file}: {done.n_flips} flips with their evidence"
+        f"{done.labels_file}: {photos}{done.n_rows} rows, {done.n_changed_cells} cells changed"
+        f"{why}; {done.flips_file}: {done.n_flips} flips with their evidence"
     )
     if done.interface_file:
         print(f"{done.interface_file}: the labelling interface for these tasks")

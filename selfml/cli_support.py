@@ -9,8 +9,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from selfml.config import Config
 
 INTERRUPTED = 130
 
@@ -35,6 +39,25 @@ def quiet_import() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def refuse_early(data: Path, out: Path, config: Config, *, resume: bool) -> None:
+    """Raise what `selfml.train.train` would, before an engine is loaded and a run is begun.
+
+    Images are not opened: what only they can tell comes later.
+
+    Raises
+    ------
+    DatasetError, FileExistsError, ValueError
+        In one line each.
+    """
+    from selfml.data.dataset import read_dataset
+    from selfml.data.splits import make_splits
+    from selfml.run_start import check_out
+
+    check_out(out, config, resume)
+    samples = {"clean_samples": config.data.clean_samples, "seed": config.seed}
+    make_splits(read_dataset(data), test_fraction=config.data.test_fraction, **samples)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from selfml.audited import audited_flips, verified_images
 from selfml.corrections import apply_flips, select_flips
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.exchange import label_studio
-from selfml.exchange.content import Corrections
+from selfml.exchange.content import Corrections, changed_by_flips
 from selfml.exchange.flip_list import flip_rows
 from selfml.exchange.image_folder import write_image_folder
 from selfml.exchange.manifest import build_manifest
@@ -40,6 +40,7 @@ class Exported:
     from_input: bool
     n_photos: int | None = None
     interface_file: Path | None = None
+    n_changed_by_flips: int = 0  # the other changed cells are labels that were verified
 
 
 def export(
@@ -125,6 +126,7 @@ def export(
     return Exported(
         to.out, to.flips, to.manifest, len(content.rows) - 1, len(flips),
         int(content.changed.sum()), content.dataset is not None, n_photos, to.interface,
+        changed_by_flips(content),
     )  # fmt: skip
 
 
@@ -137,7 +139,10 @@ def dataset_folder(run: Run) -> Path | None:
 def _check_photos(content: Corrections, to: Targets, image_url: str) -> None:
     """Formats with photos need them."""
     if to.folder and content.dataset is None:
-        raise DatasetError("--data: the dataset folder is gone, and its photos; name where it is")
+        raise DatasetError(
+            "--data: the folder with labels.csv, clean.csv and the photos is gone, or there was "
+            "none; name where it is"
+        )
     in_parquet = content.dataset is not None and content.dataset.parquet is not None
     if to.kind == "label-studio" and in_parquet and not image_url:
         raise DatasetError(

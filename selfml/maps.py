@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from selfml.progress import Reporter
+from selfml.progress import Advance, Reporter
 from selfml.run import Run, RunWriter
 
 JITTER = 1e-3
@@ -69,9 +69,27 @@ def umap_map(points: np.ndarray, seed: int, reporter: Reporter) -> np.ndarray:
         except ImportError as error:
             raise MapsUnavailable("UMAP needs umap-learn: pip install 'selfml[train]'") from error
         neighbours = min(N_NEIGHBORS, len(points) - 1)
-        with reporter.task("UMAP (one thread, no estimate)", 1):
-            found = umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1)
+        reporter.say("UMAP: one thread, loading and neighbours first")
+        with reporter.task("UMAP", 1) as advance:
+            shown = {"file": _Epochs(advance), "bar_format": "{n}/{total}", "disable": False}
+            found = umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1, tqdm_kwds=shown)
             return np.asarray(found.fit_transform(points), np.float32)
+
+
+class _Epochs:
+    """The file that umap-learn's progress bar writes "\\rdone/total" to."""
+
+    def __init__(self, advance: Advance):
+        self.advance = advance
+
+    def write(self, text: str) -> None:
+        """Pass a position on; whatever else a bar writes is nothing to us."""
+        done, slash, total = text.strip().partition("/")
+        if slash and done.isdigit() and total.isdigit():
+            self.advance(int(done), int(total))
+
+    def flush(self) -> None:
+        """A bar asks for it."""
 
 
 def write_maps(run: Run, *, seed: int = 0, max_images: int = 100_000, reporter: Reporter) -> int:

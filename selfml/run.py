@@ -64,6 +64,12 @@ def _renamed(temporary: Path, path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in ``folder``; only when nobody is at work there."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 class RunWriter:
     """Writes a run directory; one writer a run.
 

@@ -9,10 +9,9 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-import keras
-
 from selfml import __version__
 from selfml.config import Config, to_toml
+from selfml.run import clear_unfinished
 
 STAGES = ("pretrain", "baseline_0", "baseline_1", "reconstruction", "flipping", "self_ml")
 
@@ -41,6 +40,7 @@ def check_out(out: Path, config: Config, resume: bool) -> None:
         raise FileExistsError(
             f"--resume: {stored} has other settings; give the same --recipe and --set as before"
         )
+    clear_unfinished(out)
 
 
 def _ended_before_it_learned(out: Path) -> bool:
@@ -64,6 +64,8 @@ def plan(config: Config) -> list[dict[str, int | str]]:
 
 def origin() -> dict[str, object]:
     """Versions and git commit of what writes a run; the commit is empty outside of a clone."""
+    import keras  # so that a folder can be refused before TensorFlow is loaded
+
     packages = {"selfml": __version__, "python": platform.python_version()}
     for name in ("keras", keras.backend.backend(), "numpy"):
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import Run, RunWriter
 from selfml.run_format import METHODS
 from tests.command import Command, command_line, one_line
-from tests.tiny_dataset import Shop, open_shop, read_csv
+from tests.tiny_dataset import Shop, open_shop, read_csv, write_csv
 from tests.tiny_run import build_tiny_run
 from tests.training import TINY
 
@@ -127,9 +129,11 @@ def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
         files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
         assert files[0].read_bytes() == files[1].read_bytes()
     assert done.code == 0
+    verified = expected.n_changed_cells - expected.n_changed_by_flips
+    why = f"({expected.n_changed_by_flips} by flips, {verified} verified)"
     assert done.out == (
-        f"{tmp_path / 'a.csv'}: {expected.n_rows} rows, {expected.n_changed_cells} cells changed; "
-        f"{tmp_path / 'a.flips.csv'}: {expected.n_flips} flips with their evidence\n"
+        f"{tmp_path / 'a.csv'}: {expected.n_rows} rows, {expected.n_changed_cells} cells changed "
+        f"{why}; {tmp_path / 'a.flips.csv'}: {expected.n_flips} flips with their evidence\n"
     )
     all_of_them = len(shop.unverified(shop.run.table("flips")))
     assert (expected.n_flips < all_of_them) == bool(limits)
@@ -212,29 +216,51 @@ def test_train_destroys_nothing(selfml, shop, tmp_path):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("options", [(), ("--resume",)])
+def test_what_the_tables_tell_is_refused_before_anything_is_begun(
+    selfml, shop, tmp_path, monkeypatch, options
+):
+    """At once, and no run that failed is left behind."""
+    monkeypatch.setitem(sys.modules, "selfml.train", None)  # loading an engine would raise
+    out = tmp_path / "new"
+    one_line(selfml("train", tmp_path / "nowhere", "--out", out, *options), "no such folder")
+    clean = shop.root / "clean.csv"
+    write_csv(clean, read_csv(clean)[:5])
+    one_line(selfml("train", shop.root, "--out", out, *options), "clean.csv", "at least 10")
+    assert not out.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--resume",)])
-def test_a_start_that_failed_by_its_data_can_be_made_again(selfml, tmp_path, options):
+def test_a_start_that_failed_by_its_images_can_be_made_again(selfml, shop, tmp_path, options):
     """Neither "has a run already" nor "is complete", but the data's own error again."""
-    nowhere, out = tmp_path / "nowhere", tmp_path / "run"
-    first = selfml("train", nowhere, "--out", out)
-    one_line(first, "nowhere")
+    out = tmp_path / "new"
+    for photo in [path for path in shop.root.rglob("*") if path.suffix in (".png", ".jpg")]:
+        photo.write_bytes(b"no photo")
+    first = selfml("train", shop.root, "--out", out)
+    assert first.code == 1
+    assert "images" in first.err
     assert Run(out).info["status"] == "failed"
-    assert selfml("train", nowhere, "--out", out, *options).err == first.err
+    assert selfml("train", shop.root, "--out", out, *options).err == first.err
 
 
 @pytest.mark.slow
 def test_train_hands_on_what_it_was_given(selfml, shop, monkeypatch):
-    asked = []
-    monkeypatch.setattr("selfml.train.train", lambda *a, **k: asked.append((a, k)))
+    asked, outs = [], (shop.run.path.with_name("first"), shop.run.path.with_name("second"))
+
+    def trained(root, out, config, **named):
+        asked.append(((root, out, config), named))
+        shutil.copytree(shop.run.path, out)
+
+    monkeypatch.setattr("selfml.train.train", trained)
     options = ["--recipe", "photos", "--set", "seed=7", "--set", "data.size_px=64", "--resume"]
-    done = selfml("train", shop.root, "--out", shop.run.path, *options)
+    done = selfml("train", shop.root, "--out", outs[0], *options)
     assert done.code == 0
     assert "Table 1: 6 verified test images, 12 clean images" in done.out
     ((root, out, config), named) = asked[0]
-    assert (root, out, named["resume"]) == (shop.root, shop.run.path, True)
+    assert (root, out, named["resume"]) == (shop.root, outs[0], True)
     assert (config.recipe, config.seed, config.data.size_px) == ("photos", 7, 64)
-    selfml("train", shop.root, "--out", shop.run.path)
+    selfml("train", shop.root, "--out", outs[1])
     ((_, _, config), named) = asked[1]
     assert (config.recipe, config.seed, named["resume"]) == ("quick", 0, False)
 
@@ -248,6 +274,7 @@ def test_a_stopped_training_says_how_to_continue(selfml, tmp_path, monkeypatch):
         raise Interrupted
 
     monkeypatch.setattr("selfml.train.train", stop)
+    monkeypatch.setattr("selfml.cli.refuse_early", lambda *_arguments, **_named: None)
     out = tmp_path / "my run"
     for more in ([], ["--resume"]):
         arguments = ["train", "my shop", "--out", str(out), "--set", "seed=1", *more]

@@ -14,6 +14,7 @@ from selfml.data.messages import DatasetError, Findings, has_control, quote, som
 
 LABEL_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": 255}  # 255 is -1 as int8
 _RESERVED = ("file_name", "category", "split")
+MISSPELT = 0.85  # alike (difflib's ratio): 'sleevless' and 'sleeveless', not 'u-neck' and 'v-neck'
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,11 @@ def read_header(path: Path, row: int, cells: list[str]) -> list[str]:
 def _choose_attributes(
     file: str, header: list[str], known: tuple[str, ...] | None, findings: Findings
 ) -> tuple[str, ...]:
-    """Return the attribute columns to read; warn where they differ from the labels file's."""
+    """Return the attribute columns to read; warn where they differ from the labels file's.
+
+    A column that is named almost like one of the labels file, which has none here, is an error:
+    what was verified of it would be lost without a word.
+    """
     if known is None:
         if "split" in header:
             raise DatasetError(
@@ -218,6 +223,14 @@ def _choose_attributes(
         )
     extra = [name for name in header if name not in known and name not in _RESERVED]
     absent = [name for name in known if name not in header]
+    meant = {name: difflib.get_close_matches(name, absent, 1, MISSPELT) for name in extra}
+    for name, close in meant.items():
+        if close:
+            findings.error(
+                f"{file}, row 1: column {quote(name)} is not in the labels file, whose "
+                f"{quote(close[0])} has no column here. Write it alike, or remove the column."
+            )
+    extra = [name for name in extra if not meant[name]]
     if extra:
         close = difflib.get_close_matches(extra[0], absent, 1)
         hint = f" Did you mean {quote(close[0])}?" if close else ""

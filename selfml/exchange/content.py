@@ -55,6 +55,12 @@ class Corrections:
         return self.corrected != self.given
 
 
+def changed_by_flips(content: Corrections) -> int:
+    """How many of the changed cells a flip changed; the others are labels that were verified."""
+    at = content.flips["image_index"], content.flips["attribute_index"]
+    return int(content.changed[at].sum())
+
+
 def changes_by_attribute(content: Corrections) -> list[dict[str, object]]:
     """Changed cells of each attribute that has any.
 

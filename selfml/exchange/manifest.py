@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from selfml.exchange.content import Corrections, changes_by_attribute
+from selfml.exchange.content import Corrections, changed_by_flips, changes_by_attribute
 from selfml.run import Run
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def build_manifest(
     n_photos : int or None
         How many photos were written; None where the format has none.
     """
-    at = content.flips["image_index"], content.flips["attribute_index"]
-    n_flipped = int(content.changed[at].sum())
+    n_flipped = changed_by_flips(content)
     counts: dict[str, Any] = {
         "rows": len(content.rows) - 1,
         "images": len(content.file_names),

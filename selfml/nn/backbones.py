@@ -217,11 +217,15 @@ def find_weights(config: BackboneConfig) -> Path | None:
     folder = os.environ.get("SELFML_WEIGHTS_DIR")
     if not folder:
         return None
-    layer = config.output_layer
-    stem = config.name.lower()
-    names = [f"{stem}_{layer}", f"{stem}_{layer.removesuffix('_relu')}"] if layer else [stem]
-    files = [Path(folder) / f"{name}.weights.h5" for name in names]
+    files = [Path(folder) / name for name in _weight_files(config)]
     return next((file for file in files if file.is_file()), None)
+
+
+def _weight_files(config: BackboneConfig) -> list[str]:
+    """The names under which weights are looked for, the last the one to recommend."""
+    layer, stem = config.output_layer, config.name.lower()
+    names = [f"{stem}_{layer}", f"{stem}_{layer.removesuffix('_relu')}"] if layer else [stem]
+    return [f"{name}.weights.h5" for name in names]
 
 
 def _load(model: keras.Model, path: Path) -> None:
@@ -239,8 +243,10 @@ def _load(model: keras.Model, path: Path) -> None:
 
 def _no_weights(config: BackboneConfig, error: Exception) -> str:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    folder = os.environ.get("SELFML_WEIGHTS_DIR")
+    place = f"{folder} (SELFML_WEIGHTS_DIR)" if folder else "a folder that SELFML_WEIGHTS_DIR names"
     return (
-        f"backbone.weights: no ImageNet weights for {config.name} "
-        f"({reason[:120]}); put {config.name.lower()}.weights.h5 in a folder and set "
-        "SELFML_WEIGHTS_DIR to it, or train from scratch with --set backbone.weights=none"
+        f"backbone.weights: no ImageNet weights for {config.name}, fetching them failed "
+        f"({reason}); put {_weight_files(config)[-1]} in {place}, or train from scratch with "
+        "--set backbone.weights=none"
     )

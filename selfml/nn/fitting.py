@@ -182,8 +182,8 @@ def fit_stage(
     with session.reporter.task(stage.replace("_", " "), steps) as advance:
         callback = _Stage(session, stage, checkpoint, first, steps, advance, monitor)
         model.fit(batches(first), epochs=1, shuffle=False, verbose=0, callbacks=[callback])
-    if callback.interrupted:
-        raise Interrupted
+        if callback.interrupted:
+            raise Interrupted
     save_state(model, checkpoint, steps)
 
 

@@ -80,12 +80,6 @@ def write_part(table: pa.Table, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def clear_unfinished(out: Path) -> None:
-    """Remove what killed workers left behind; only when nobody is at work."""
-    for path in (out / PARTS).glob(".part-*.tmp"):
-        path.unlink(missing_ok=True)
-
-
 def read_part(out: Path, shard: int, columns: list[str] | None = None) -> pa.Table:
     """A part, or some columns of it.
 

@@ -15,7 +15,7 @@ from selfml.relabel.model import COEFFICIENTS, fingerprint
 from selfml.relabel.plan import PLAN_FILE, SHARD_IMAGES, Plan, write_plan
 from selfml.relabel.ray_engine import require_ray, run_ray
 from selfml.relabel.source import source_root
-from selfml.run import Run, RunError, RunWriter
+from selfml.run import Run, RunError, RunWriter, clear_unfinished
 from selfml.run_start import origin
 
 ENGINES = ("local", "ray")
@@ -177,7 +177,8 @@ def _begin(run: Run, source: Path, out: Path, *, resume: bool, shard_images: int
     if before:
         place.unlink()
         _same(before, wanted, out)
-        parts.clear_unfinished(out)
+        for folder in (out, out / parts.PARTS):
+            clear_unfinished(folder)
     else:
         parts.write_manifest(out, wanted)
     plan = Plan(out / PLAN_FILE)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfml.data.dataset import read_dataset, scan_dataset
+from selfml.data.dataset import DatasetError, read_dataset, scan_dataset
 from tests.data import CELLS, photo, random_labels, write_csv, write_dataset
 from tests.data.cases import BASE, fails, write
 
@@ -152,16 +152,33 @@ def test_rows_repeated_exactly_are_dropped_with_a_warning(folder):
 
 def test_verified_columns_that_differ_are_warned(tmp_path):
     root = write_dataset(tmp_path, BASE, attributes=["Red", "T-Shirt"])
-    write(root, "clean.csv", "file_name,Red,T-shirt,note\n000.png,1,x,seen by Jo\n")
+    write(root, "clean.csv", "file_name,Red,tees,note\n000.png,1,x,seen by Jo\n")
     dataset = read_dataset(root)
     assert dataset.labels_verified[0].tolist() == [1, -1]
     extra, absent = dataset.warnings[:2]
     assert extra == (
-        "clean.csv: 2 columns are not in the labels file and are ignored: 'T-shirt', 'note'. "
-        "Did you mean 'T-Shirt'?"
+        "clean.csv: 2 columns are not in the labels file and are ignored: 'tees', 'note'."
     )
     assert absent.startswith("clean.csv: 1 attributes have no column")
     assert "'T-Shirt'" in absent
+
+
+def test_a_misspelt_column_of_what_was_verified_is_an_error(tmp_path):
+    """Its labels would be lost; names that are merely alike are two attributes."""
+    root = write_dataset(tmp_path, BASE, attributes=["Red", "long"])
+    names = "file_name,Red,sleeveless,v-neck"
+    write(root, "labels.csv", f"{names}\n000.png,1,1,1\n001.png,0,1,0\n002.png,1,0,0\n")
+    write(root, "clean.csv", "file_name,Red,sleevless,v-neck\n000.png,1,0,1\n")
+    with pytest.raises(DatasetError) as caught:
+        read_dataset(root)
+    assert str(caught.value) == (
+        "clean.csv, row 1: column 'sleevless' is not in the labels file, whose 'sleeveless' has "
+        "no column here. Write it alike, or remove the column."
+    )
+    write(root, "clean.csv", "file_name,Red,sleeveless,u-neck\n000.png,1,0,1\n")
+    assert "Did you mean 'v-neck'?" in read_dataset(root).warnings[0]
+    write(root, "clean.csv", f"{names},sleevless\n000.png,1,0,1,1\n")
+    assert "'sleevless'" in read_dataset(root).warnings[0]
 
 
 def test_verified_rows_without_an_image_are_ignored(folder):

@@ -70,7 +70,7 @@ def test_offline_names_both_ways_out():
     message = fails(config())
     assert "SELFML_WEIGHTS_DIR" in message
     assert "--set backbone.weights=none" in message
-    assert "mobilenet" in message
+    assert "put mobilenet_conv_pw_12.weights.h5 in" in message  # as README names it
     assert "offline" in message
 
 

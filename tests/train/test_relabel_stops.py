@@ -62,6 +62,7 @@ def test_a_killed_run_loses_and_doubles_nothing(trained, catalogue, relabelled, 
     process.wait()
     kept = parts.finished_shards(out)
     (out / parts.PARTS / ".part-000029.parquet.1.abc.tmp").write_bytes(b"half a part")
+    (out / ".run.json.1.tmp").write_bytes(b"half of what is said of the run")
     go(trained, catalogue, out, resume=True)
     assert 3 <= len(kept) < 30
     assert len(parts.finished_shards(out)) == 30

@@ -93,8 +93,10 @@ def test_killed_without_warning(trained, catalogue, tmp_path):
     assert run.info["stage"] == "self_ml"
     assert len(run.history()) > 20
     np.testing.assert_array_equal(run.array("labels_given"), Run(trained).array("labels_given"))
+    (out / ".run.json.1.tmp").write_bytes(b"half of what is said of the run")
     train(catalogue, out, tiny_config("train.checkpoint_s=0"), resume=True, reporter=QUIET)
     assert Run(out).is_complete
+    assert not list(out.rglob("*.tmp"))
     assert_same_results(trained, out)
 
 
