@@ -4,6 +4,7 @@ VENV ?= .venv
 PORT ?= 8501
 HEADLESS ?= 0
 BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO_DATA = .demo/catalogue
 DEMO_RUN = runs/demo
 
@@ -49,10 +50,10 @@ dashboard: install
 	  --server.headless $(if $(filter 1,$(HEADLESS)),true,false)
 
 test: $(VENV)/.installed-tests chromium
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch and not several"
+	$(PYTEST) -m "not torch and not several"
 
 test-fast: $(VENV)/.installed-tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torch and not several and not slow and not browser"
+	$(PYTEST) -m "not torch and not several and not slow and not browser"
 
 # Several devices, hosts and Ray workers, all on this machine: some minutes more.
 test-several: $(VENV)/.installed-tests

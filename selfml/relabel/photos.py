@@ -25,7 +25,7 @@ from selfml.data.storage import checked_bytes, read_image_file
 from selfml.relabel.source import Row, image_column
 
 AT_ONCE = 8  # images that a thread is handed together: handing over costs as well
-AHEAD = 64  # images a decoding thread may be ahead of the model
+AHEAD = 256  # images a decoding thread may be ahead of the model
 PARQUET_ROWS = 32  # images of a Parquet file in memory at a time
 
 Photo = tuple[np.ndarray, bytes] | UnreadableImage

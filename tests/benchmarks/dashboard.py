@@ -1,6 +1,7 @@
 """What the dashboard needs on runs of 5,000, 60,000 and 300,000 images, beside its acceptance.
 
     python -m tests.benchmarks.dashboard --work /tmp/runs --sizes 5000,60000,300000
+    python -m tests.benchmarks.dashboard --run runs/new-photos     # one that is there already
 
 Drawn runs (31 attributes, about 2.9 flips an image) are built into ``--work`` once and kept there.
 Times on the server are those of whole reruns (AppTest); bytes, memory and what a reader waits for
@@ -33,7 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=10, help="of each time (5 in the browser)")
     parser.add_argument("--only", default="", help="pages whose name holds this word")
     parser.add_argument("--sessions", type=int, default=10, help="tabs that are open in the end")
-    parser.add_argument("--run", type=Path, help="reruns of this run's pages alone, nothing drawn")
+    parser.add_argument("--run", type=Path, help="this run alone, such as a relabelled catalogue")
     parser.add_argument("--skip", choices=("server", "browser", "none"), default="none")
     return parser.parse_args()
 
@@ -73,24 +74,9 @@ def acceptance(pages: dict[int, pd.DataFrame], seen: dict[int, dict[str, float]]
     """
     rows: list[Row] = []
     if LARGE in pages:
-        flips = pages[LARGE][pages[LARGE]["page"].str.startswith("Flips")]
-        for row in flips.itertuples():
-            rows.append((f"{row.page}, 300k: p95 on the server", row.p95, "ms", 200))
-            rows.append((f"{row.page}, 300k: p95, processors", row.p95_cpu, "ms", 200))
+        rows += _paging(pages[LARGE], "300k")
     if SMALL in seen:
-        at = seen[SMALL]
-        rows.append(
-            ("open 60k: first figure, run chosen in an open tab", at["figure_chosen"], "ms", 2000)
-        )
-        for view in ("overview", "map"):
-            p50 = at[f"figure_{view}_p50"]
-            rows.append((f"open 60k: first figure, {view} in a new tab (p50)", p50, "ms", 2000))
-        floor = at["figure_empty_p50"]
-        rows.append(
-            ("  of that, Streamlit and Plotly: a page of one chart (p50)", floor, "ms", None)
-        )
-        rows.append(("open 60k: server's memory, first session", at["pss_first"], "MiB", 300))
-        rows.append(("open 60k: each further session", at["pss_each"], "MiB", 50))
+        rows += _opening(seen[SMALL], "60k")
     if LARGE in seen:
         at = seen[LARGE]
         rows.append(("lasso at 100k points -> grid: p95", at["lasso_p95"], "ms", 1000))
@@ -98,6 +84,28 @@ def acceptance(pages: dict[int, pd.DataFrame], seen: dict[int, dict[str, float]]
     growth = _growth(pages)
     paged = pages[SMALL][pages[SMALL]["pages"]]["page"] if growth else []
     rows += [(f"growth 60k -> 300k: {name}", growth[name], "x", 2) for name in paged]
+    return rows
+
+
+def _paging(measured: pd.DataFrame, size: str) -> list[Row]:
+    rows: list[Row] = []
+    for row in measured[measured["page"].str.startswith("Flips")].itertuples():
+        rows.append((f"{row.page}, {size}: p95 on the server", row.p95, "ms", 200))
+        rows.append((f"{row.page}, {size}: p95, processors", row.p95_cpu, "ms", 200))
+    return rows
+
+
+def _opening(at: dict[str, float], size: str) -> list[Row]:
+    chosen = f"open {size}: first figure, run chosen in an open tab"
+    rows: list[Row] = [(chosen, at["figure_chosen"], "ms", 2000)]
+    for view in ("overview", "map"):
+        if f"figure_{view}_p50" in at:
+            p50 = at[f"figure_{view}_p50"]
+            rows.append((f"open {size}: first figure, {view} in a new tab (p50)", p50, "ms", 2000))
+    floor = at["figure_empty_p50"]
+    rows.append(("  of that, Streamlit and Plotly: a page of one chart (p50)", floor, "ms", None))
+    rows.append((f"open {size}: server's memory, first session", at["pss_first"], "MiB", 300))
+    rows.append((f"open {size}: each further session", at["pss_each"], "MiB", 50))
     return rows
 
 
@@ -117,14 +125,10 @@ def main() -> None:
     chosen = arguments()
     work = chosen.work or Path(tempfile.mkdtemp(prefix="selfml-runs-"))
     pages, seen = {}, {}
-    if chosen.run:
-        n = int(Run(chosen.run).info["n_images"])
-        pages[n] = measure_pages(chosen.run, chosen.repeats, chosen.only)
-        print(f"load average {os.getloadavg()[0]:.1f}\n{page_table(pages)}")
-        return
     print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} at the start")
-    for n in map(int, chosen.sizes.split(",")):
-        folder = build_run(work / f"drawn-{n}", n, n_atoms=min(500, n // 50))
+    sizes = [int(Run(chosen.run).info["n_images"])] if chosen.run else chosen.sizes.split(",")
+    for n in map(int, sizes):
+        folder = chosen.run or build_run(work / f"drawn-{n}", n, n_atoms=min(500, n // 50))
         if chosen.skip != "server":
             pages[n] = measure_pages(folder, chosen.repeats, chosen.only)
             print("\nTimes of reruns on the server, ms\n" + page_table(pages), flush=True)
@@ -134,8 +138,14 @@ def main() -> None:
             repeats = max(5, chosen.repeats // 2)
             seen[n] = measure_run(folder, work / "server.log", repeats, chosen.sessions)
             print("\nIn the browser: ms, bytes, MiB\n" + pd.DataFrame(seen).round(1).to_string())
-    print("\nAcceptance\n" + verdicts(acceptance(pages, seen)))
-    print(f"\nload average {os.getloadavg()[0]:.1f} at the end; runs are in {work}")
+    if chosen.run:
+        at = f"{n:,} images"
+        rows = [row for found in pages.values() for row in _paging(found, at)]
+        rows += [row for found in seen.values() for row in _opening(found, at)]
+    else:
+        rows = acceptance(pages, seen)
+    print("\nAcceptance\n" + verdicts(rows))
+    print(f"\nload average {os.getloadavg()[0]:.1f} at the end; runs are in {folder.parent}")
 
 
 if __name__ == "__main__":

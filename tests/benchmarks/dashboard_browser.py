@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from selfml.run import Run
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, LISTEN, running_server, settled
 
 LIMIT_MS = 120_000
@@ -188,7 +189,7 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
         Streamlit's scripts); and what :func:`percentiles` gives of the overview and the map in
         new tabs, ``figure_<view>``, of a page with one chart and nothing else,
         ``figure_empty``, of a lasso until its images, of an image until its labels and of a
-        label until its receipt.
+        label until its receipt (not for a run without a map).
     """
     found: dict[str, float] = {}
     name = run_folder.name
@@ -200,6 +201,7 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
         def note_memory(when: str) -> None:
             found[f"pss_{when}"], found[f"anon_{when}"] = memory_mb(pid)
 
+        mapped = Run(run_folder).table("images", ["map_tsne_x"])["map_tsne_x"].notna().any()
         one = Session(context.new_page(), url, "demo")
         for view in (
             "map",
@@ -213,8 +215,8 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
         one.run = name
         found |= _bytes(one)
         note_memory("first")
-        found |= _figures(context, url, name, repeats)
-        found |= _lassos(one, repeats)
+        found |= _figures(context, url, name, repeats, ("", "map") if mapped else ("",))
+        found |= _lassos(one, repeats) if mapped else {}
         note_memory("worked")
         for _ in range(sessions - 1):
             _bytes(Session(context.new_page(), url, name))
@@ -228,10 +230,12 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
     return found
 
 
-def _figures(context: BrowserContext, url: str, run: str, repeats: int) -> dict[str, float]:
+def _figures(
+    context: BrowserContext, url: str, run: str, repeats: int, views: tuple[str, ...]
+) -> dict[str, float]:
     """The overview and the map, each time in a new tab."""
     found = {}
-    for view in ("", "map"):
+    for view in views:
         times = [_new_tab(context, url, run, view) for _ in range(repeats)]
         found |= percentiles(f"figure_{view or 'overview'}", times)
     return found
