@@ -132,11 +132,12 @@ def train(
             decided = read_decisions(store, kept_as)
             before = run_decided_on(store, kept_as, out.resolve().parent)
             reporter.say(f"{len(decided):,} decided labels on {kept_as}")
-    refuse_early(data, out, config, resume=resume)
+    dataset = refuse_early(data, out, config, resume=resume)
     with quiet_import():
         from selfml.train import train as run_training
     with interruptible(out):
-        run_training(data, out, config, resume=resume, decided=decided, reporter=reporter)
+        how = {"resume": resume, "decided": decided, "dataset": dataset, "reporter": reporter}
+        run_training(data, out, config, **how)
     from selfml.decided import record_gain, sentence
 
     learned = sentence(record_gain(out, before))

@@ -89,7 +89,7 @@ def export(
     if auto_only and not done.n_flips:
         print("No flip may be accepted without a look; `selfml evaluate` says why.")
     if not done.from_input and dataset_folder(opened) is None:
-        print("These photos came without clean.csv; photos that could not be read are left out.")
+        print("The run names no folder of tables, so photos that could not be read are left out.")
     elif not done.from_input:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
 

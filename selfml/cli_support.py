@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from selfml.config import Config
+    from selfml.data.dataset import Dataset
 
 INTERRUPTED = 130
 
@@ -41,10 +42,11 @@ def quiet_import() -> Iterator[None]:
             os.close(stderr)
 
 
-def refuse_early(data: Path, out: Path, config: Config, *, resume: bool) -> None:
+def refuse_early(data: Path, out: Path, config: Config, *, resume: bool) -> Dataset:
     """Raise what `selfml.train.train` would, before an engine is loaded and a run is begun.
 
-    Images are not opened: what only they can tell comes later.
+    By the settings and the tables alone; returns what was read of these. Later comes what images
+    tell, and whether a resumed run's dataset was changed.
 
     Raises
     ------
@@ -52,12 +54,14 @@ def refuse_early(data: Path, out: Path, config: Config, *, resume: bool) -> None
         In one line each.
     """
     from selfml.data.dataset import read_dataset
-    from selfml.data.splits import make_splits
+    from selfml.data.splits import make_splits, require_both_kinds
     from selfml.run_start import check_out
 
     check_out(out, config, resume)
-    samples = {"clean_samples": config.data.clean_samples, "seed": config.seed}
-    make_splits(read_dataset(data), test_fraction=config.data.test_fraction, **samples)
+    dataset, how = read_dataset(data), config.data
+    samples = {"clean_samples": how.clean_samples, "test_fraction": how.test_fraction}
+    require_both_kinds(dataset, make_splits(dataset, **samples, seed=config.seed))
+    return dataset
 
 
 @contextmanager

@@ -140,8 +140,8 @@ def _check_photos(content: Corrections, to: Targets, image_url: str) -> None:
     """Formats with photos need them."""
     if to.folder and content.dataset is None:
         raise DatasetError(
-            "--data: the folder with labels.csv, clean.csv and the photos is gone, or there was "
-            "none; name where it is"
+            "--data: this format needs the photos, and the run's folder of photos, labels.csv and "
+            "clean.csv is not there; name it"
         )
     in_parquet = content.dataset is not None and content.dataset.parquet is not None
     if to.kind == "label-studio" and in_parquet and not image_url:

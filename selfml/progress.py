@@ -74,16 +74,16 @@ class Reporter:
 
     def _lines(self, name: str, total: int) -> Iterator[Advance]:
         started = said = time.monotonic()
-        first: int | None = None
+        first: tuple[float, int] | None = None  # what comes before is preparation, or resumed
 
         def advance(done: int, of: int | None = None) -> None:
             nonlocal said, first
             now = time.monotonic()
-            first = done if first is None else first
-            if now - said < self.every_s or done <= first:
+            begun, at = first = first or (now, done)
+            if now - said < self.every_s or done <= at:
                 return
             said = now
-            left = (now - started) * ((of or total) - done) / (done - first)
+            left = (now - begun) * ((of or total) - done) / (done - at)
             self.say(f"{name}: {done} of {of or total}, {left:.0f} s left")
 
         yield advance

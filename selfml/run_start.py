@@ -11,7 +11,6 @@ from pathlib import Path
 
 from selfml import __version__
 from selfml.config import Config, to_toml
-from selfml.run import clear_unfinished
 
 STAGES = ("pretrain", "baseline_0", "baseline_1", "reconstruction", "flipping", "self_ml")
 
@@ -40,7 +39,6 @@ def check_out(out: Path, config: Config, resume: bool) -> None:
         raise FileExistsError(
             f"--resume: {stored} has other settings; give the same --recipe and --set as before"
         )
-    clear_unfinished(out)
 
 
 def _ended_before_it_learned(out: Path) -> bool:

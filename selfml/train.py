@@ -22,7 +22,7 @@ from selfml.basis import choose_sample
 from selfml.categories import category_names
 from selfml.config import Config, to_toml
 from selfml.coverage import measure_coverage
-from selfml.data.dataset import DatasetError
+from selfml.data.dataset import Dataset, DatasetError
 from selfml.decided import keep_decisions
 from selfml.evaluate import evaluate, store
 from selfml.explain import build_explainer, evidence_inputs, label_basis
@@ -38,7 +38,7 @@ from selfml.nn.input_pipeline import Batches, Field, rows_of
 from selfml.nn.model import SelfML
 from selfml.progress import Reporter
 from selfml.results import Explained, write_results
-from selfml.run import Run, RunWriter
+from selfml.run import Run, RunWriter, clear_unfinished
 from selfml.run_start import check_out, origin, plan
 from selfml.stability import measure_stability
 from selfml.training_data import TrainingData, prepare
@@ -54,6 +54,7 @@ def train(
     *,
     resume: bool = False,
     decided: pd.DataFrame | None = None,
+    dataset: Dataset | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
     """Train all three methods on a dataset folder and write a run.
@@ -66,6 +67,8 @@ def train(
         Labels that people decided on (`selfml.decided.read_decisions`), which SELF-ML learns from;
         the baselines do not. A resumed run goes on with those that it began with, and refuses
         others.
+    dataset : Dataset, optional
+        What `selfml.data.dataset.read_dataset` gave of ``root``, where it was read already.
 
     Raises
     ------
@@ -76,6 +79,7 @@ def train(
     """
     out = Path(out)
     check_out(out, config, resume)
+    clear_unfinished(out)
     continues = resume and (out / "config.toml").exists()
     session = Session(config, RunWriter(out), reporter or Reporter())
     keep_decisions(session.writer, decided, continues=continues)
@@ -88,7 +92,7 @@ def train(
     try:
         shared = shared_by(config.train.devices, config.train.batch_size, sum(EXPLAINER_BATCH))
         with stop_on_signals(session.stop), shared:
-            data = prepare(session, root)
+            data = prepare(session, root, dataset)
             Training(session, data).run()
             _finish(session)
     except (DatasetError, ValueError) as error:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from selfml.data.dataset import Dataset, DatasetError, read_dataset
 from selfml.data.images import LoadedImages, load_images
-from selfml.data.splits import Splits, make_splits
+from selfml.data.splits import Splits, make_splits, require_both_kinds
 from selfml.decided import decided_cells, decided_labels
 from selfml.nn.fitting import Session
 from selfml.run import RunWriter
@@ -83,8 +83,10 @@ def labels_for_training(dataset: Dataset, splits: Splits) -> tuple[np.ndarray, n
     return verified, true.astype(np.int8)
 
 
-def prepare(session: Session, root: str | Path) -> TrainingData:
+def prepare(session: Session, root: str | Path, whole: Dataset | None = None) -> TrainingData:
     """Read, split, decode; write the run's images, attributes, thumbnails and labels.
+
+    ``whole`` is what was read of ``root``, where that was done already.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
         In one line, on what training could not survive.
     """
     config, writer = session.config, session.writer
-    whole = read_dataset(root)
+    whole = whole or read_dataset(root)
     for warning in whole.warnings:
         session.reporter.say(f"note: {warning}")
     with session.reporter.task("reading images", whole.n_images) as advance:
@@ -108,12 +110,8 @@ def prepare(session: Session, root: str | Path) -> TrainingData:
         test_fraction=config.data.test_fraction,
         seed=config.seed,
     )
+    require_both_kinds(dataset, splits)
     verified, true = labels_for_training(dataset, splits)
-    if not (verified == 1).any() or not (verified == 0).any():
-        raise DatasetError(
-            "clean.csv: the clean training images have no verified 1 or no verified 0; "
-            "verify images of both kinds"
-        )
     sha256 = whole.sha256()
     before = (writer.info.get("dataset") or {}).get("sha256", sha256)
     if before != sha256 and any(session.work.glob("*.npz")):

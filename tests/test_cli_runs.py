@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import pandas as pd
 import pytest
 
 from selfml import maps
+from selfml.cli_export import _say
 from selfml.data.garments import write_catalogue
 from selfml.evaluate import evaluate
-from selfml.export import export
+from selfml.export import Exported, export
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import Run, RunWriter
 from selfml.run_format import METHODS
@@ -139,6 +142,14 @@ def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
     assert (expected.n_flips < all_of_them) == bool(limits)
 
 
+def test_an_export_without_verified_cells_counts_no_such(capsys):
+    files = (Path("a.csv"), Path("a.flips.csv"), Path("a.manifest.json"))
+    _say(Exported(*files, 3, 2, 2, True, n_changed_by_flips=2))
+    assert capsys.readouterr().out == (
+        "a.csv: 3 rows, 2 cells changed; a.flips.csv: 2 flips with their evidence\n"
+    )
+
+
 def test_export_of_accepted_flips_alone_says_when_there_are_none(selfml, shop, tmp_path):
     """Then only cells that a person verified are changed."""
     flips = shop.run.table("flips")
@@ -216,18 +227,37 @@ def test_train_destroys_nothing(selfml, shop, tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("options", [(), ("--resume",)])
-def test_what_the_tables_tell_is_refused_before_anything_is_begun(
-    selfml, shop, tmp_path, monkeypatch, options
-):
-    """At once, and no run that failed is left behind."""
-    monkeypatch.setitem(sys.modules, "selfml.train", None)  # loading an engine would raise
+def test_what_the_tables_tell_is_refused_before_anything_is_begun(selfml, shop, tmp_path):
+    """And no run that failed is left behind."""
     out = tmp_path / "new"
-    one_line(selfml("train", tmp_path / "nowhere", "--out", out, *options), "no such folder")
+    one_line(selfml("train", tmp_path / "nowhere", "--out", out), "no such folder")
     clean = shop.root / "clean.csv"
-    write_csv(clean, read_csv(clean)[:5])
-    one_line(selfml("train", shop.root, "--out", out, *options), "clean.csv", "at least 10")
+    rows = read_csv(clean)
+    names = rows[0]
+    at = [i for i, name in enumerate(names) if name not in ("file_name", "category", "split")]
+    ones = [["1" if i in at else cell for i, cell in enumerate(row)] for row in rows[1:]]
+    write_csv(clean, [names, *ones])
+    one_line(selfml("train", shop.root, "--out", out), "clean.csv", "no verified 0")
+    write_csv(clean, rows[:5])
+    one_line(selfml("train", shop.root, "--out", out), "clean.csv", "at least 10")
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_wrong_folder_is_refused_before_an_engine_is_loaded(tmp_path):
+    program = (
+        "import sys\n"
+        "from selfml.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    print(sorted({'keras', 'tensorflow'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", program, "train", "nowhere", "--out", "new"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "[]\n")
+    assert "nowhere: no such folder" in done.stderr
 
 
 @pytest.mark.slow
@@ -239,7 +269,7 @@ def test_a_start_that_failed_by_its_images_can_be_made_again(selfml, shop, tmp_p
         photo.write_bytes(b"no photo")
     first = selfml("train", shop.root, "--out", out)
     assert first.code == 1
-    assert "images" in first.err
+    assert "the limit is 5%" in first.err
     assert Run(out).info["status"] == "failed"
     assert selfml("train", shop.root, "--out", out, *options).err == first.err
 
@@ -259,6 +289,7 @@ def test_train_hands_on_what_it_was_given(selfml, shop, monkeypatch):
     assert "Table 1: 6 verified test images, 12 clean images" in done.out
     ((root, out, config), named) = asked[0]
     assert (root, out, named["resume"]) == (shop.root, outs[0], True)
+    assert named["dataset"].root == shop.root.resolve()
     assert (config.recipe, config.seed, config.data.size_px) == ("photos", 7, 64)
     selfml("train", shop.root, "--out", outs[1])
     ((_, _, config), named) = asked[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,24 @@ def test_umap_keeps_groups_apart_and_is_deterministic():
     assert places.shape == (90, 2)
     assert places.dtype == np.float32
     assert purity(places, group) > 0.97
-    np.testing.assert_array_equal(places, umap_map(points, 0, QUIET))
+    listening = Listening()
+    np.testing.assert_array_equal(places, umap_map(points, 0, listening))
+    assert [done for done, _ in listening.told] == sorted(done for done, _ in listening.told)
+    assert listening.told[-1] == (500, 500)  # umap-learn's epochs for so few images
+    assert len(listening.told) > 2
+
+
+class Listening(Reporter):
+    """Keeps what a task says of its progress."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.told: list[tuple[int, int | None]] = []
+
+    @contextmanager
+    def task(self, name: str, total: int):
+        """See `Reporter.task`."""
+        yield lambda done, of=None: self.told.append((done, of))
 
 
 @pytest.mark.slow

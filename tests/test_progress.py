@@ -51,8 +51,8 @@ def test_lines_now_and_then_with_time_left(monkeypatch, clock):
             clock[0] += 1.0
             advance(done)
     lines = sink.getvalue().splitlines()
-    assert lines[0] == "training: 10 of 100, 100 s left"  # 10 s for the nine after the first
-    assert lines[1] == "training: 20 of 100, 84 s left"
+    assert lines[0] == "training: 10 of 100, 90 s left"  # 9 s for the nine after the first
+    assert lines[1] == "training: 20 of 100, 80 s left"
     assert len(lines) == 6
     assert lines[-1] == "training: done in 50 s"
 
@@ -72,7 +72,18 @@ def test_a_total_that_becomes_known(monkeypatch, clock):
         for done in (1, 2):
             clock[0] += 1
             advance(done, 4)
-    assert sink.getvalue().splitlines()[0] == "reading: 2 of 4, 4 s left"
+    assert sink.getvalue().splitlines()[0] == "reading: 2 of 4, 2 s left"
+
+
+def test_what_is_prepared_before_the_first_is_not_counted(monkeypatch, clock):
+    reporter, sink = reporting(monkeypatch, terminal=False, every_s=10)
+    with reporter.task("UMAP", 1) as advance:
+        clock[0] += 120.0
+        advance(0, 200)
+        clock[0] += 10.0
+        advance(20, 200)
+    lines = sink.getvalue().splitlines()
+    assert lines == ["UMAP: 20 of 200, 90 s left", "UMAP: done in 130 s"]
 
 
 def test_a_failed_task_is_not_called_done(monkeypatch):

@@ -84,6 +84,22 @@ def make_splits(
     return Splits(*(rows.astype(np.int64) for rows in arrays))
 
 
+def require_both_kinds(dataset: Dataset, splits: Splits) -> None:
+    """Refuse clean training images that show one kind of label alone.
+
+    Raises
+    ------
+    DatasetError
+        Where no verified label of them is 1, or none is 0.
+    """
+    verified = dataset.labels_verified[splits.clean_train]
+    if not (verified == 1).any() or not (verified == 0).any():
+        raise DatasetError(
+            "clean.csv: the clean training images have no verified 1 or no verified 0; "
+            "verify images of both kinds"
+        )
+
+
 def _check_arguments(clean_samples: int | None, test_fraction: float) -> None:
     if not 0 < test_fraction < 1:
         raise ValueError(

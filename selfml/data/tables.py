@@ -3,6 +3,7 @@
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -14,7 +15,6 @@ from selfml.data.messages import DatasetError, Findings, has_control, quote, som
 
 LABEL_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": 255}  # 255 is -1 as int8
 _RESERVED = ("file_name", "category", "split")
-MISSPELT = 0.85  # alike (difflib's ratio): 'sleevless' and 'sleeveless', not 'u-neck' and 'v-neck'
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,8 @@ def _choose_attributes(
 ) -> tuple[str, ...]:
     """Return the attribute columns to read; warn where they differ from the labels file's.
 
-    A column that is named almost like one of the labels file, which has none here, is an error:
-    what was verified of it would be lost without a word.
+    In clean.csv a column is an error that is one of the labels file misspelt (:func:`_misspelt`):
+    what was verified of it would not count.
     """
     if known is None:
         if "split" in header:
@@ -223,14 +223,14 @@ def _choose_attributes(
         )
     extra = [name for name in header if name not in known and name not in _RESERVED]
     absent = [name for name in known if name not in header]
-    meant = {name: difflib.get_close_matches(name, absent, 1, MISSPELT) for name in extra}
-    for name, close in meant.items():
-        if close:
+    if file == "clean.csv":
+        for name, meant in ((a, b) for a in extra for b in absent if _misspelt(a, b)):
             findings.error(
                 f"{file}, row 1: column {quote(name)} is not in the labels file, whose "
-                f"{quote(close[0])} has no column here. Write it alike, or remove the column."
+                f"{quote(meant)} has no column here. Write it alike if it is the same; if not, "
+                "remove the column."
             )
-    extra = [name for name in extra if not meant[name]]
+        extra = [name for name in extra if not any(_misspelt(name, other) for other in absent)]
     if extra:
         close = difflib.get_close_matches(extra[0], absent, 1)
         hint = f" Did you mean {quote(close[0])}?" if close else ""
@@ -244,6 +244,22 @@ def _choose_attributes(
             f"and masked: {some(absent)}."
         )
     return shared
+
+
+def _misspelt(name: str, meant: str) -> bool:
+    """Whether two names differ in case, blanks and dashes alone, or in one letter left out within.
+
+    Not in a letter that is another one ("u-neck" and "v-neck", "size_1" and "size_2"), nor at an
+    end ("symmetric" and "asymmetric", "short" and "shorts"): these may well be two attributes.
+    """
+    a, b = (re.sub(r"[\s_-]+", "", text).casefold() for text in (name, meant))
+    if a == b:
+        return True
+    short, long = sorted((a, b), key=len)
+    if len(long) != len(short) + 1:
+        return False
+    same = next((i for i, (x, y) in enumerate(zip(short, long, strict=False)) if x != y), 0)
+    return same > 0 and short[same:] == long[same + 1 :] and long[same].isalpha()
 
 
 def _row_codes(here, cells, columns, attributes, findings) -> bytes:

@@ -242,11 +242,11 @@ def _load(model: keras.Model, path: Path) -> None:
 
 
 def _no_weights(config: BackboneConfig, error: Exception) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = (str(error).splitlines()[0] if str(error) else type(error).__name__)[:300]
     folder = os.environ.get("SELFML_WEIGHTS_DIR")
     place = f"{folder} (SELFML_WEIGHTS_DIR)" if folder else "a folder that SELFML_WEIGHTS_DIR names"
     return (
-        f"backbone.weights: no ImageNet weights for {config.name}, fetching them failed "
-        f"({reason}); put {_weight_files(config)[-1]} in {place}, or train from scratch with "
+        f"backbone.weights: no ImageNet weights for {config.name}, they could not be fetched or "
+        f"read ({reason}); put {_weight_files(config)[-1]} in {place}, or train from scratch with "
         "--set backbone.weights=none"
     )

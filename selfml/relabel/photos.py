@@ -25,7 +25,7 @@ from selfml.data.storage import checked_bytes, read_image_file
 from selfml.relabel.source import Row, image_column
 
 AT_ONCE = 8  # images that a thread is handed together: handing over costs as well
-AHEAD = 256  # images a decoding thread may be ahead of the model
+AHEAD = 256  # images that all decoding threads together may be ahead of the model
 PARQUET_ROWS = 32  # images of a Parquet file in memory at a time
 
 Photo = tuple[np.ndarray, bytes] | UnreadableImage
@@ -67,7 +67,7 @@ class Photos:
                 for start in range(0, len(rows), AT_ONCE):
                     some = [self._fetch(row) for row in rows[start : start + AT_ONCE]]
                     waiting.append(self._pool.submit(list, map(self._attempt, some)))
-                    if len(waiting) >= AHEAD // AT_ONCE * self.n_threads:
+                    if len(waiting) * AT_ONCE >= AHEAD:
                         yield from waiting.popleft().result()
                 while waiting:
                     yield from waiting.popleft().result()

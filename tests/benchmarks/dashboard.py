@@ -123,6 +123,8 @@ def verdicts(rows: list[Row]) -> str:
 def main() -> None:
     """Build, measure, print."""
     chosen = arguments()
+    if chosen.run and chosen.run.name == "demo":
+        raise SystemExit("--run: the bundled run has this name; give yours another")
     work = chosen.work or Path(tempfile.mkdtemp(prefix="selfml-runs-"))
     pages, seen = {}, {}
     print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} at the start")
@@ -144,7 +146,7 @@ def main() -> None:
         rows += [row for found in seen.values() for row in _opening(found, at)]
     else:
         rows = acceptance(pages, seen)
-    print("\nAcceptance\n" + verdicts(rows))
+    print(f"\nAcceptance (limits for {SMALL:,} and {LARGE:,} images)\n" + verdicts(rows))
     print(f"\nload average {os.getloadavg()[0]:.1f} at the end; runs are in {folder.parent}")
 
 

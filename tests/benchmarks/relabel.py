@@ -31,7 +31,7 @@ from selfml.data.garments import write_catalogue
 from selfml.data.storage import read_image_file
 from selfml.extract import PREDICT_BATCH
 from selfml.nn.classifier import build_classifier
-from selfml.nn.fitting import jit_choice, keep_freed_memory
+from selfml.nn.fitting import jit_choice
 from selfml.progress import Reporter
 from selfml.relabel import parts
 from selfml.relabel.local import do_shards
@@ -102,14 +102,6 @@ def timed(work: Callable[[], int]) -> Speed:
     return Speed(n / (time.perf_counter() - start), 1e3 * (time.process_time() - cpu) / n)
 
 
-class KeepsMemory(keras.callbacks.Callback):
-    """Undoes what a generator does to the allocator (`keep_freed_memory`), for ``predict`` too."""
-
-    def on_predict_batch_end(self, batch, logs=None):
-        if batch == 0:
-            keep_freed_memory()
-
-
 class Contest:
     """Both on the same images, loaded and warm, in turns: `plain` and `relabelled`."""
 
@@ -135,7 +127,7 @@ class Contest:
 
     def plain(self) -> int:
         """``predict`` on files, decoded ahead."""
-        self.classifier.predict(self.files, verbose=0, callbacks=[KeepsMemory()])
+        self.classifier.predict(self.files, verbose=0)
         return self.plan.n_images
 
     def relabelled(self, *, thumbnails: bool) -> int:
@@ -204,9 +196,9 @@ def contest(out: Path, rounds: int) -> None:
         "relabel": lambda: both.relabelled(thumbnails=True),
     }
     seen: dict[str, list[Speed]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, work in ways.items():
-            seen[name].append(timed(work))
+    for turn in range(rounds):  # there and back, so that a drift is on neither side
+        for name in list(ways)[:: -1 if turn % 2 else 1]:
+            seen[name].append(timed(ways[name]))
     rate = {name: np.array([speed.images_s for speed in found]) for name, found in seen.items()}
     cpu = {name: np.array([speed.cpu_ms for speed in found]) for name, found in seen.items()}
     for name in ways:

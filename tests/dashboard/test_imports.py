@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import dashboard
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
 ALLOWED = {
@@ -78,6 +81,22 @@ def test_the_address_and_the_caches_have_one_home_each(path):
     text = path.read_text(encoding="utf-8")
     assert "st.query_params." not in text or path.name == "state.py"
     assert "@st.cache" not in text or path.name == "load.py"
+
+
+def test_reading_the_script_before_there_is_a_server_is_not_warned_of():
+    """Of each cache Streamlit would say so; what else it says there is heard."""
+    assert dashboard.__doc__
+    log = logging.getLogger("streamlit.runtime.caching.cache_data_api")
+    kept = []
+    listener = logging.Handler()
+    listener.emit = kept.append
+    log.addHandler(listener)
+    try:
+        log.warning("No runtime found, using MemoryCacheStorageManager")
+        log.warning("another thing")
+    finally:
+        log.removeHandler(listener)
+    assert [record.getMessage() for record in kept] == ["another thing"]
 
 
 @pytest.mark.slow

@@ -163,22 +163,52 @@ def test_verified_columns_that_differ_are_warned(tmp_path):
     assert "'T-Shirt'" in absent
 
 
-def test_a_misspelt_column_of_what_was_verified_is_an_error(tmp_path):
-    """Its labels would be lost; names that are merely alike are two attributes."""
+NAMES = "file_name,Red,sleeveless,v-neck,Long Sleeve"
+
+
+@pytest.fixture
+def four(tmp_path) -> Path:
     root = write_dataset(tmp_path, BASE, attributes=["Red", "long"])
-    names = "file_name,Red,sleeveless,v-neck"
-    write(root, "labels.csv", f"{names}\n000.png,1,1,1\n001.png,0,1,0\n002.png,1,0,0\n")
-    write(root, "clean.csv", "file_name,Red,sleevless,v-neck\n000.png,1,0,1\n")
+    write(root, "labels.csv", f"{NAMES}\n000.png,1,1,1,1\n001.png,0,1,0,1\n002.png,1,0,0,1\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("sleevless", "sleeveless"), ("sleeeveless", "sleeveless"), ("red", "Red")),
+        *(("V-neck", "v-neck"), ("v neck", "v-neck"), ("long_sleeve", "Long Sleeve")),
+    ],
+)
+def test_a_misspelt_column_of_what_was_verified_is_an_error(four, name, meant):
+    """Its labels would not count."""
+    write(four, "clean.csv", f"{NAMES.replace(meant, name)}\n000.png,1,0,1,1\n")
     with pytest.raises(DatasetError) as caught:
-        read_dataset(root)
+        read_dataset(four)
     assert str(caught.value) == (
-        "clean.csv, row 1: column 'sleevless' is not in the labels file, whose 'sleeveless' has "
-        "no column here. Write it alike, or remove the column."
+        f"clean.csv, row 1: column '{name}' is not in the labels file, whose '{meant}' has "
+        "no column here. Write it alike if it is the same; if not, remove the column."
     )
-    write(root, "clean.csv", "file_name,Red,sleeveless,u-neck\n000.png,1,0,1\n")
-    assert "Did you mean 'v-neck'?" in read_dataset(root).warnings[0]
-    write(root, "clean.csv", f"{names},sleevless\n000.png,1,0,1,1\n")
-    assert "'sleevless'" in read_dataset(root).warnings[0]
+    write(four, "clean.csv", f"{NAMES}\n000.png,1,0,1,1\n")
+    write(four, "truth.csv", f"{NAMES.replace(meant, name)}\n000.png,1,0,1,1\n")
+    assert any(f"'{name}'" in warning for warning in read_dataset(four).warnings)
+
+
+@pytest.mark.parametrize(
+    ("given", "here"),
+    [
+        *(("symmetric", "asymmetric"), ("washed", "unwashed"), ("short", "shorts")),
+        *(("v-neck", "u-neck"), ("size_10", "size_11"), ("pattern_1", "pattern_12")),
+        *(("with sleeves", "without sleeves"), ("size 1x0", "size 110")),
+    ],
+)
+def test_names_that_are_merely_alike_may_be_two_attributes(tmp_path, given, here):
+    root = write_dataset(tmp_path, BASE, attributes=["Red", "long"])
+    write(root, "labels.csv", f"file_name,Red,{given}\n000.png,1,1\n001.png,0,1\n002.png,1,0\n")
+    write(root, "clean.csv", f"file_name,Red,{here}\n000.png,1,0\n")
+    assert f"'{here}'" in read_dataset(root).warnings[0]
+    write(root, "clean.csv", f"file_name,Red,{given},{here}\n000.png,1,0,1\n")
+    assert f"'{here}'" in read_dataset(root).warnings[0]
 
 
 def test_verified_rows_without_an_image_are_ignored(folder):
