@@ -52,7 +52,7 @@ SECTIONS = {
     ),
     "train": (
         "Training",
-        "python -m tests.benchmarks.cost --train 1000,4000",
+        "python -m tests.benchmarks.cost --train 1000,4000,10000",
         "`selfml train --recipe quick` on a drawn catalogue, all three methods and the maps. The "
         "recipe's steps are fixed, so time grows slowly with the images.",
     ),
