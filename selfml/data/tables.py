@@ -223,14 +223,14 @@ def _choose_attributes(
         )
     extra = [name for name in header if name not in known and name not in _RESERVED]
     absent = [name for name in known if name not in header]
-    if file == "clean.csv":
-        for name, meant in ((a, b) for a in extra for b in absent if _misspelt(a, b)):
-            findings.error(
-                f"{file}, row 1: column {quote(name)} is not in the labels file, whose "
-                f"{quote(meant)} has no column here. Write it alike if it is the same; if not, "
-                "remove the column."
-            )
-        extra = [name for name in extra if not any(_misspelt(name, other) for other in absent)]
+    verified = file == "clean.csv"
+    meant = {a: b for a in extra for b in absent if verified and _misspelt(a, b)}
+    for name, other in meant.items():
+        findings.error(
+            f"{file}, row 1: column {quote(name)} is not in the labels file, whose {quote(other)} "
+            "has no column here. Write it alike if it is the same; if not, remove the column."
+        )
+    extra = [name for name in extra if name not in meant]
     if extra:
         close = difflib.get_close_matches(extra[0], absent, 1)
         hint = f" Did you mean {quote(close[0])}?" if close else ""
