@@ -195,8 +195,10 @@ def at_the_desk(page: sync_api.Page) -> None:
     """Wait until an item of the audit desk is shown and its keys are listened to.
 
     Streamlit loads the code of buttons apart: on a busy machine they come after the photo, and a
-    key that is pressed between is nobody's.
+    key that is pressed between is nobody's. Until a page is drawn anew, the item before stands
+    beside the next: there are two of each.
     """
     for shown in (".au-photo img", "[class*=st-key-accept-] button"):
-        page.locator(shown).wait_for(timeout=60_000)
+        sync_api.expect(page.locator(shown)).to_have_count(1, timeout=60_000)
+        page.locator(shown).first.wait_for(timeout=60_000)
     settled(page)
