@@ -263,7 +263,9 @@ def deciding_mode(run: Run) -> str:
         raise damaged(run.path / "config.toml", error) from error
 
 
-def corrected_probabilities(run: Run, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+def corrected_probabilities(
+    run: Run, rows: np.ndarray | slice = slice(None), categories: np.ndarray | None = None
+) -> np.ndarray:
     """Probability that each attribute is present by full evidence.
 
     Parameters
@@ -271,18 +273,22 @@ def corrected_probabilities(run: Run, rows: np.ndarray | slice = slice(None)) ->
     run : Run
     rows : (M,) int or slice
         Which images; all by default.
+    categories : (N,) object, optional
+        Of all images, for who asks again and again; read from the run by default.
 
     Returns
     -------
     (M, L) float64
     """
     model = read_evidence_model(run)
-    categories = run.table("images", ["category"])["category"].iloc[rows].tolist()
+    if categories is None:
+        categories = run.table("images", ["category"])["category"].to_numpy(object)
+    of = categories[rows].tolist()
     terms = evidence(
         model,
         np.asarray(run.array("label_scores")[rows], np.float64),
         run.array("labels_given")[rows],
-        model.category_index(categories, len(categories)),
+        model.category_index(of, len(of)),
         run.array("terms_classifier")[rows],
         run.array("terms_residual")[rows],
     )

@@ -33,7 +33,12 @@ def mean_entropy(probabilities: np.ndarray) -> np.ndarray:
 
 def most_uncertain(probabilities: np.ndarray, n: int) -> np.ndarray:
     """The n rows (n,) of the highest `mean_entropy`, highest first, ties to the lowest row."""
-    return np.argsort(-mean_entropy(probabilities), kind="stable")[:n]
+    return highest(mean_entropy(probabilities), n)
+
+
+def highest(values: np.ndarray, n: int) -> np.ndarray:
+    """The places (n,) of the n highest of ``values`` (M,), highest first, ties to the first."""
+    return np.argsort(-values, kind="stable")[:n]
 
 
 def simulation(text: str) -> pd.DataFrame:

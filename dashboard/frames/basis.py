@@ -60,10 +60,10 @@ def leaning(run: Run, basis_index: int, limit: int = 24) -> pd.DataFrame:
         SELECT c.image_index, c.coefficient, i.image_id, i.category
         FROM (SELECT image_index, coefficient FROM {kept(run, "coefficients")}
               WHERE basis_index = ? ORDER BY coefficient DESC, image_index LIMIT ?) c
-        JOIN {kept(run, "images")} i USING (image_index)
+        JOIN read_parquet(?) i USING (image_index)
         ORDER BY c.coefficient DESC, c.image_index
     """
-    return ask(sql, [int(basis_index), int(limit)])
+    return ask(sql, [int(basis_index), int(limit), str(run.table_path("images"))])
 
 
 def labels_of(run: Run, basis_index: int) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from selfml.coverage import FALSE_ALARM, coverage_cut, is_covered
 from selfml.flips import corrected_probabilities
 from selfml.intervals import wilson_interval
 from selfml.run import Run
-from selfml.suggestions import mean_entropy, most_uncertain
+from selfml.suggestions import highest, mean_entropy
 
 N_BINS = 40
 NO_CATEGORY = "no category"
@@ -193,18 +193,21 @@ def label_next(run: Run, n: int = 200) -> pd.DataFrame:
     if run.has("calibration"):  # verified too, though training took them for noisy
         verified[run.table("calibration")["image_index"]] = True
     rows = np.flatnonzero(~verified)
-    p = np.empty((len(rows), len(run.attributes)), np.float32)
+    categories = run.table("images", ["category"])["category"].to_numpy(object)
+    entropy = np.empty(len(rows))
     for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        p[start : start + CHUNK] = corrected_probabilities(run, part)
-    places = most_uncertain(p, n)
-    p = p[places].astype(np.float64)
+        part = slice(start, start + CHUNK)
+        entropy[part] = mean_entropy(corrected_probabilities(run, rows[part], categories))
+    places = highest(entropy, n)
+    p = np.zeros((0, len(run.attributes)))
+    if len(places):
+        p = corrected_probabilities(run, rows[places], categories)
     doubts = np.argsort(np.abs(p - 0.5), axis=1, kind="stable")[:, :DOUBTS]
     names = run.attributes
     chosen = frame.loc[rows[places], ["image_index", "image_id", "category"]]
     return chosen.assign(
         rank=np.arange(1, len(chosen) + 1),
-        entropy=mean_entropy(p) if len(p) else 0.0,
+        entropy=entropy[places],
         expected_wrong=np.minimum(p, 1 - p).sum(axis=1),
         doubts=[
             ", ".join(f"{names[j]} ({100 * q[j]:.0f} %)" for j in which)

@@ -1,9 +1,9 @@
-"""DuckDB over a run's tables: those that lists are paged from are kept in its memory.
+"""DuckDB over a run's tables: the columns that lists are filtered and sorted by are in its memory.
 
-Reading twenty-four scattered rows of a Parquet file means reading nearly all of it, and time
-grows with the run. DuckDB's own tables find rows by their number, and skip blocks by the smallest
-and largest value in each. A run's ``flips`` of 900,000 rows take about 60 MB; the tables of the
-``MAX_TABLES`` last used runs are kept.
+DuckDB's own tables find rows by their number, and skip blocks by the smallest and largest value in
+each. All other columns of the few rows that are shown are read from the Parquet file, by
+:func:`rows_of`: it skips row groups without any of them. 1.8 million flips of a million images take
+12 MB; the ``MAX_TABLES`` last used tables are kept.
 
 Sessions run in threads, and one may put a table out of memory that another is about to query:
 :func:`ask` reads it again then.
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -31,15 +33,18 @@ KEEPS_FREED = "allocator_bulk_deallocation_flush_threshold"  # of DuckDB, by def
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 #: table of a run -> what is kept of it, in which order of rows
 KEPT = {
-    "flips": "SELECT * FROM read_parquet(?)",
-    "images": "SELECT image_index, image_id, category, split FROM read_parquet(?)",
-    "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
+    "flips": """
+        SELECT image_index, attribute_index, corrected, confidence, strict_agrees, auto_accept,
+               truth {} FROM read_parquet(?) f
+    """,
+    "images": "SELECT image_index, category, split {} FROM read_parquet(?)",
+    "coefficients": "SELECT * {} FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
 _tables: OrderedDict[str, None] = OrderedDict()
-#: every name that :func:`kept` gave -> key of ``KEPT`` and file; some hundred bytes for each
-_origins: dict[str, tuple[str, Path]] = {}
+#: every name that :func:`kept` gave -> what makes it; some hundred bytes for each
+_origins: dict[str, tuple[str, list[Any]]] = {}
 _lock = Lock()  # of the tables
 _opening = Lock()  # of the database
 
@@ -96,23 +101,51 @@ def _answer(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
             raise damaged(", ".join(named), error) from error
 
 
-def kept(run: Run, name: str) -> str:
+def rows_of(path: Path, rows: np.ndarray, column: str = "file_row_number") -> pd.DataFrame:
+    """Whole rows of a Parquet file, in the order asked for; those it does not have are left out.
+
+    Parameters
+    ----------
+    rows : (N,) int
+        Values of ``column``, each once.
+    column : str
+        Of whole numbers, each once; by default the row's number in the file.
+
+    Raises
+    ------
+    RunError
+        When the file is missing or damaged.
+    """
+    sql = f"""
+        SELECT * FROM read_parquet(?, file_row_number => true)
+        WHERE {column} IN (SELECT key FROM wanted)
+    """
+    found = ask(sql, [str(path)], wanted=np.asarray(rows, np.int64))
+    place = pd.Index(rows).get_indexer(found[column])
+    return found.iloc[np.argsort(place)].drop(columns="file_row_number").reset_index(drop=True)
+
+
+def kept(run: Run, name: str, more: str = "", values: Sequence[Any] = ()) -> str:
     """Name, for a query, of a table of the run; loaded when first asked for.
 
     Parameters
     ----------
     name : str
         A key of ``KEPT``; row ``r`` of the file is ``rowid`` r, where the order is the file's.
+    more : str
+        A column to keep beside those of ``KEPT``, in SQL over the file's, and its name.
+    values : sequence
+        Of the question marks in ``more``.
     """
     path = run.table_path(name)
     try:
         stat = path.stat()
     except OSError as error:
         raise damaged(path, error) from error
-    key = f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
+    key = f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino} {more} {[*values]}"
     table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
     with _lock:
-        _origins[table] = name, path
+        _origins[table] = KEPT[name].format(more and f", {more}"), [*values, str(path)]
         _load(table)
         _drop_oldest()
     return table
@@ -121,14 +154,17 @@ def kept(run: Run, name: str) -> str:
 def _load(table: str) -> None:
     """Read a table into memory unless it is there, and note its use; ``_lock`` is held.
 
+    Tables in memory are compressed when DuckDB is told to write down what it has, to a sixth here.
     What reading freed goes back to the system at once: DuckDB would keep it, 20 MiB after the
     tables of 60,000 images. Queries free little, and giving that back too takes 12 ms of each.
     """
     if table not in _tables:
-        name, path = _origins[table]
+        sql, values = _origins[table]
         _answer(f"SET {KEEPS_FREED} = '0B'", [])
         try:
-            _answer(f"CREATE TABLE {table} AS {KEPT[name]}", [str(path)])
+            _answer(f"CREATE TABLE {table} AS {sql}", values)
+            with suppress(duckdb.TransactionException):  # another writes: with the next table then
+                _answer("CHECKPOINT runs", [])
         finally:
             _answer(f"RESET {KEEPS_FREED}", [])
     _tables[table] = None

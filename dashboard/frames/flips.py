@@ -1,7 +1,7 @@
 """Flips by page: DuckDB over a run's flips and images (:mod:`dashboard.frames.database`).
 
-A query first finds the few rows of the page from the narrow columns it filters and sorts by,
-then fetches everything else for those rows alone.
+A query first finds the few rows of the page from the narrow columns it filters and sorts by, which
+are in memory, then reads everything else of those rows alone from the files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.database import ask, kept
+from dashboard.frames.database import ask, kept, rows_of
 from selfml.flips import deciding_mode, read_evidence_model
 from selfml.reasons import flip_reasons, prior_term
 from selfml.run import Run
@@ -36,6 +36,7 @@ SUMMARY = {
     "auto": "count(*) FILTER (f.auto_accept)",
     "right": "count(*) FILTER (f.truth = f.corrected)",
     "wrong": "count(*) FILTER (f.truth >= 0 AND f.truth <> f.corrected)",
+    "bare": "count(*) FILTER (f.bare)",
 }
 
 
@@ -112,7 +113,7 @@ def _conditions(
     if query.agreement in ("agree", "disagree"):
         parts.append(("f.strict_agrees = ?", [query.agreement == "agree"]))
     if query.agreement == "bare":
-        parts.append(_stands_without_any(run))
+        parts.append(("f.bare", []))
     if query.auto is not None:
         parts.append(("f.auto_accept = ?", [query.auto]))
     if query.truth in _TRUTH:
@@ -141,16 +142,16 @@ def _tables(query: FlipQuery, without: np.ndarray | None = None) -> dict[str, np
     return found if without is None else {**found, "without": without}
 
 
-def _stands_without_any(run: Run) -> tuple[str, list[Any]]:
-    """``selfml.reasons.stands_without_any`` as a condition over ``f``, and its values."""
+def _flips(run: Run) -> str:
+    """The kept flips, with ``bare``: ``selfml.reasons.stands_without_any``."""
     mode = deciding_mode(run)
     rest = "f.score - f.term_basis" if mode == "full" else "f.strict_score - f.strict_basis"
-    text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1)"
-    return text, [prior_term(read_evidence_model(run), mode).tolist()]
+    text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1) AS bare"
+    return kept(run, "flips", text, [prior_term(read_evidence_model(run), mode).tolist()])
 
 
 def _source(run: Run, with_images: bool) -> str:
-    text = f"{kept(run, 'flips')} f"
+    text = f"{_flips(run)} f"
     return f"{text} JOIN {kept(run, 'images')} i USING (image_index)" if with_images else text
 
 
@@ -160,16 +161,13 @@ def _order(query: FlipQuery) -> str:
 
 
 def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
-    """How many flips a query has, and of what kind: the keys of ``SUMMARY``, and ``bare``:
-    those that stand without any basis image."""
+    """How many flips a query has, and of what kind: the keys of ``SUMMARY``; ``bare`` are those
+    that stand without any basis image."""
     where, values, needs_images = _conditions(run, query)
-    source = _source(run, needs_images)
-    bare, terms = _stands_without_any(run)
-    summary = {**SUMMARY, "bare": f"count(*) FILTER ({bare})"}
-    columns = ", ".join(f"{text} AS {name}" for name, text in summary.items())
-    sql = f"SELECT {columns} FROM {source} WHERE {where}"
-    frame = ask(sql, terms + values, **_tables(query))
-    return {name: int(frame[name].iloc[0]) for name in summary}
+    columns = ", ".join(f"{text} AS {name}" for name, text in SUMMARY.items())
+    sql = f"SELECT {columns} FROM {_source(run, needs_images)} WHERE {where}"
+    frame = ask(sql, values, **_tables(query))
+    return {name: int(frame[name].iloc[0]) for name in SUMMARY}
 
 
 def count_flips(run: Run, query: FlipQuery, without: np.ndarray) -> int:
@@ -219,21 +217,16 @@ def flips_page(
         key of ``selfml.reasons.REASONS``.
     """
     where, values, needs_images = _conditions(run, query, without=bool(len(without)))
-    source = _source(run, needs_images)
-    order = _order(query)
     sql = f"""
-        WITH chosen AS (
-            SELECT f.rowid AS row FROM {source} WHERE {where}
-            ORDER BY {order} LIMIT ? OFFSET ?
-        )
-        SELECT f.*, i.image_id, i.category, i.split
-        FROM {kept(run, "flips")} f
-        JOIN chosen ON f.rowid = chosen.row
-        JOIN {kept(run, "images")} i USING (image_index)
-        ORDER BY {order}
+        SELECT f.rowid AS row FROM {_source(run, needs_images)} WHERE {where}
+        ORDER BY {_order(query)} LIMIT ? OFFSET ?
     """
     limits = [page_size, (max(page, 1) - 1) * page_size]
-    frame = with_names(run, ask(sql, values + limits, **_tables(query, without)))
+    rows = ask(sql, values + limits, **_tables(query, without))["row"].to_numpy()
+    flips = rows_of(run.table_path("flips"), rows)
+    of = rows_of(run.table_path("images"), flips["image_index"].unique(), "image_index")
+    shown = of[["image_index", "image_id", "category", "split"]]
+    frame = with_names(run, flips.merge(shown, on="image_index"))
     return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
 
 
@@ -245,9 +238,9 @@ def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
 
 def one_flip(run: Run, image_index: int, attribute_index: int) -> pd.Series | None:
     """The stored flip of one label, or ``None`` where it was not flipped."""
-    sql = f"SELECT * FROM {kept(run, 'flips')} WHERE image_index = ? AND attribute_index = ?"
-    frame = ask(sql, [int(image_index), int(attribute_index)])
-    return None if frame.empty else frame.iloc[0]
+    flips = flips_of_image(run, image_index)
+    found = flips[flips["attribute_index"] == int(attribute_index)]
+    return None if found.empty else found.iloc[0]
 
 
 def flips_of_image(run: Run, image_index: int) -> pd.DataFrame:
@@ -265,7 +258,7 @@ def neighbours(
     source = _source(run, needs_images)
     sql = f"""
         WITH here AS (
-            SELECT {place} FROM {kept(run, "flips")} f
+            SELECT {place} FROM {_flips(run)} f
             WHERE f.image_index = ? AND f.attribute_index = ?
         ), flips AS (
             SELECT {place}, f.image_index, f.attribute_index FROM {source} WHERE {where}

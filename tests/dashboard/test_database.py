@@ -11,6 +11,8 @@ from functools import cache, partial
 from threading import Barrier
 
 import duckdb
+import numpy as np
+import pandas as pd
 import pytest
 
 from dashboard.frames import database
@@ -25,7 +27,20 @@ def run(tiny_run, tmp_path) -> Run:
 def test_rows_keep_the_numbers_of_the_file(run):
     found = database.ask(f"SELECT rowid, * FROM {database.kept(run, 'flips')}", [])
     assert found["rowid"].tolist() == list(range(len(found)))
-    assert found["score"].tolist() == run.table("flips")["score"].tolist()
+    assert found["confidence"].tolist() == run.table("flips")["confidence"].tolist()
+
+
+def test_rows_come_whole_and_in_the_order_asked_for(run):
+    flips, images = run.table("flips"), run.table("images")
+    wanted = np.random.default_rng(3).permutation(len(flips))[:40]
+    found = database.rows_of(run.table_path("flips"), np.append(wanted, len(flips)))
+    pd.testing.assert_frame_equal(
+        found, flips.iloc[wanted].reset_index(drop=True), check_dtype=False
+    )
+    wanted = images["image_index"].to_numpy()[[7, 0, 3]]
+    found = database.rows_of(run.table_path("images"), wanted, "image_index")
+    assert found["image_id"].tolist() == images["image_id"].iloc[[7, 0, 3]].tolist()
+    assert database.rows_of(run.table_path("flips"), wanted[:0]).empty
 
 
 def test_a_table_that_is_written_again_is_read_again(run):
@@ -47,6 +62,26 @@ def test_only_the_last_used_are_kept(run, tiny_run, tmp_path, monkeypatch):
     assert len(database._tables) == 2
     names = database.ask("SELECT table_name AS n FROM duckdb_tables()", [])["n"].tolist()
     assert sorted(f"runs.{n}" for n in names) == sorted(database._tables)
+
+
+def test_tables_in_memory_are_compressed(run):
+    table = database.kept(run, "coefficients")
+    ways = database.ask(f"SELECT compression FROM pragma_storage_info('{table}')", [])
+    assert not (ways["compression"] == "Uncompressed").any()
+
+
+def test_a_table_that_cannot_be_compressed_now_is_there_all_the_same(run, monkeypatch):
+    answer, asked = database._answer, []
+
+    def refusing(sql, values, **arrays):
+        asked.append(sql.split()[0])
+        if asked[-1] == "CHECKPOINT":
+            raise duckdb.TransactionException("other write transactions are active")
+        return answer(sql, values, **arrays)
+
+    monkeypatch.setattr(database, "_answer", refusing)
+    assert count(database.kept(run, "flips")) == len(run.table("flips"))
+    assert "CHECKPOINT" in asked
 
 
 def test_threads_that_ask_at_once_get_one_table(run):
@@ -148,7 +183,7 @@ def test_a_table_that_nobody_keeps_is_an_error():
 
 def test_memory_that_reading_a_table_freed_is_given_back(run, monkeypatch):
     kept = f"SELECT current_setting('{database.KEEPS_FREED}') AS kept"
-    monkeypatch.setitem(database.KEPT, "flips", f"{kept} FROM read_parquet(?)")
+    monkeypatch.setitem(database.KEPT, "flips", f"{kept} {{}} FROM read_parquet(?)")
     RunWriter(run.path).write_table("flips", run.table("flips").iloc[:1])
     assert database.ask(f"FROM {database.kept(run, 'flips')}", [])["kept"].tolist() == ["0 bytes"]
     assert database.ask(kept, [])["kept"].tolist() != ["0 bytes"]  # queries keep theirs
