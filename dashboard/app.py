@@ -7,6 +7,7 @@ around the view that is open.
 
 from __future__ import annotations
 
+import atexit
 import gc
 from pathlib import Path
 
@@ -98,3 +99,4 @@ else:
     # that take a tenth of a second less, during which no session could go on.
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # else DuckDB, at the end, says that its objects are still there

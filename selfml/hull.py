@@ -9,6 +9,7 @@ atoms. For ``f(c) = ||x - B^T c||^2`` with gradient ``g``, the Frank-Wolfe gap
 ``f(c) - min f <= gap``. It certifies every result here.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,8 @@ def hull_coefficients(
     *,
     max_iterations: int = 20_000,
     tolerance: float = 1e-3,
-    batch: int = 512,
+    batch: int = 256,
+    threads: int = 1,
 ) -> HullProjection:
     """Project every feature onto the convex hull of the atoms, with a certificate.
 
@@ -64,8 +66,9 @@ def hull_coefficients(
     tolerance : float
         A row is done when its gap is at most ``tolerance`` times its squared distance to the mean
         of the atoms (a point of the hull, so the trivial answer); free of units and of the origin.
-    batch : int
-        Rows worked on together; changes speed and memory, not the answer.
+    batch, threads : int
+        Rows worked on together, and how many such batches at once; they change speed and memory,
+        not the answer.
 
     Returns
     -------
@@ -89,14 +92,15 @@ def hull_coefficients(
     for name, value in [("max_iterations", max_iterations), ("tolerance", tolerance)]:
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, got {batch}")
+    for name, value in [("batch", batch), ("threads", threads)]:
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     centre = atoms.mean(axis=0)
     atoms = atoms - centre
     gram = atoms @ atoms.T
     floor = 1e-12 * float(np.diag(gram).max())  # what rounding leaves of a gap of zero
-    parts, distances, gaps, converged = [], [], [], []
-    for start in range(0, len(x), batch):
+
+    def project(start: int) -> tuple[sparse.csr_array, NDArray, NDArray, NDArray]:
         rows = x[start : start + batch] - centre
         allowed = tolerance * np.einsum("ij,ij->i", rows, rows) + floor
         cross = rows @ atoms.T
@@ -104,15 +108,16 @@ def hull_coefficients(
         residual = rows - c @ atoms
         gradient = 2 * (c @ gram - cross)
         gap = c.multiply(gradient).sum(axis=1) - gradient.min(axis=1)
-        parts.append(c)
-        distances.append(np.sqrt(np.einsum("ij,ij->i", residual, residual)))
-        gaps.append(np.maximum(gap, 0))
-        converged.append(gap <= 1.001 * allowed)
-    if not parts:
+        distance = np.sqrt(np.einsum("ij,ij->i", residual, residual))
+        return c, distance, np.maximum(gap, 0), gap <= 1.001 * allowed
+
+    if not len(x):
         none = np.empty(0)
         return HullProjection(sparse.csr_array((0, len(atoms))), none, none, none.astype(bool))
+    with ThreadPoolExecutor(threads) as pool:  # NumPy lets go of the interpreter meanwhile
+        parts, *rest = zip(*pool.map(project, range(0, len(x), batch)), strict=True)
     coefficients = sparse.csr_array(sparse.vstack(parts, format="csr"))
-    return HullProjection(coefficients, *map(np.concatenate, (distances, gaps, converged)))
+    return HullProjection(coefficients, *map(np.concatenate, rest))
 
 
 def _pairwise_frank_wolfe(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, name in enumerate(FIRST) if place.startswith(name)), len(FIRST))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _swept() -> Iterator[None]:
+    """What a module leaves is never looked at for garbage again.
+
+    Streamlit collects it all after every rerun, which with TensorFlow and what it has traced in the
+    same process takes longer than the rerun.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """At the end all is collected: what still lives then, DuckDB complains of."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
 
 from dashboard import audit_queue
@@ -17,6 +18,17 @@ from selfml.run_format import SCHEMAS
 from tests.tiny_run import build_tiny_run
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _reruns_leave_keras_alone() -> Iterator[None]:
+    """Before each rerun Streamlit resets a Keras that is loaded, which takes longer than the rerun.
+
+    The dashboard never loads it (``test_imports``); other tests in this process may have.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script_runner, "_clean_problem_modules", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session")
