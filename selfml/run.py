@@ -24,6 +24,9 @@ from scipy import sparse
 
 from selfml.run_format import ARRAYS, READABLE_VERSIONS, SCHEMA_VERSION, SCHEMAS, STATUSES
 
+# Rows that are read together: single ones are asked for (`Run.table_rows`), and whole columns.
+ROW_GROUP = 8_192
+
 
 class RunError(ValueError):
     """A run directory that is missing, damaged or of another schema version (one line)."""
@@ -131,7 +134,7 @@ class RunWriter:
             raise ValueError(f"{name}: missing columns {sorted(missing)}, extra {sorted(extra)}")
         table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", row_group_size=65_536)
+        pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
         write_atomic(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
 
     def write_array(self, name: str, array: np.ndarray) -> None:
@@ -210,6 +213,34 @@ class Run:
             with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
                 return pq.read_table(file, columns=columns, filters=first).to_pandas()
         except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from error
+
+    def table_rows(
+        self, name: str, rows: np.ndarray, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Some rows of a table, in the order asked for; reads only the row groups that hold them.
+
+        Parameters
+        ----------
+        rows : (M,) int
+            Numbers of rows in the file; a row may be asked for more than once.
+
+        Raises
+        ------
+        RunError
+            When the file is missing or damaged, or has no such row.
+        """
+        path, rows = self._there(f"{name}.parquet"), np.asarray(rows, np.int64)
+        try:
+            with pa.OSFile(str(path)) as source, pq.ParquetFile(source) as file:
+                groups = range(file.num_row_groups)
+                sizes = np.array([file.metadata.row_group(i).num_rows for i in groups], np.int64)
+                ends = np.cumsum(sizes)
+                used, group = np.unique(np.searchsorted(ends, rows, "right"), return_inverse=True)
+                table = file.read_row_groups(used.tolist(), columns=columns)
+                shift = np.cumsum(sizes[used]) - ends[used]  # from rows of the file to rows read
+                return table.take(pa.array(rows + shift[group])).to_pandas()
+        except (pa.ArrowException, IndexError, OSError) as error:
             raise damaged(path, error) from error
 
     def _there(self, name: str) -> Path:

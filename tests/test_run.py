@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from selfml.run import Run, RunError, RunWriter, catalogue_of, list_runs, write_atomic
@@ -63,6 +64,24 @@ def test_every_table_comes_back_equal(writer: RunWriter, name: str, n_rows: int)
     frame = random_table(name, n_rows)
     writer.write_table(name, frame[frame.columns[::-1]])  # in any order of columns
     pd.testing.assert_frame_equal(Run(writer.path).table(name), frame, check_dtype=n_rows > 0)
+
+
+def test_rows_come_in_the_order_asked_for(writer: RunWriter, monkeypatch):
+    monkeypatch.setattr("selfml.run.ROW_GROUP", 5)
+    whole = random_table("flips", 23)
+    writer.write_table("flips", whole)
+    run = Run(writer.path)
+    assert pq.ParquetFile(run.table_path("flips")).num_row_groups == 5
+    for rows in ([22, 0, 7, 6, 7, 13], [4, 5], range(23), []):
+        found = run.table_rows("flips", rows)
+        pd.testing.assert_frame_equal(found, whole.iloc[list(rows)].reset_index(drop=True))
+    found = run.table_rows("flips", [3, 21], ["score", "given"])
+    pd.testing.assert_frame_equal(
+        found, whole.loc[[3, 21], ["score", "given"]].reset_index(drop=True)
+    )
+    for beyond in ([23], [-1]):
+        with pytest.raises(RunError, match=r"flips\.parquet: cannot be read"):
+            run.table_rows("flips", beyond)
 
 
 @pytest.mark.parametrize("name", sorted(ARRAYS))

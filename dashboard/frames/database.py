@@ -1,9 +1,9 @@
 """DuckDB over a run's tables: the columns that lists are filtered and sorted by are in its memory.
 
 DuckDB's own tables find rows by their number, and skip blocks by the smallest and largest value in
-each. All other columns of the few rows that are shown are read from the Parquet file, by
-:func:`rows_of`: it skips row groups without any of them. 1.8 million flips of a million images take
-12 MB; the ``MAX_TABLES`` last used tables are kept.
+each. All other columns, of the few rows that are shown, are read from the file
+(``Run.table_rows``). 1.8 million flips of a million images take 12 MB; the ``MAX_TABLES`` last used
+tables are kept.
 
 Sessions run in threads, and one may put a table out of memory that another is about to query:
 :func:`ask` reads it again then.
@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -99,30 +98,6 @@ def _answer(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
             files = dict.fromkeys(v for v in values if isinstance(v, str) and ".parquet" in v)
             named = [file for file in files if file in str(error)] or list(files)
             raise damaged(", ".join(named), error) from error
-
-
-def rows_of(path: Path, rows: np.ndarray, column: str = "file_row_number") -> pd.DataFrame:
-    """Whole rows of a Parquet file, in the order asked for; those it does not have are left out.
-
-    Parameters
-    ----------
-    rows : (N,) int
-        Values of ``column``, each once.
-    column : str
-        Of whole numbers, each once; by default the row's number in the file.
-
-    Raises
-    ------
-    RunError
-        When the file is missing or damaged.
-    """
-    sql = f"""
-        SELECT * FROM read_parquet(?, file_row_number => true)
-        WHERE {column} IN (SELECT key FROM wanted)
-    """
-    found = ask(sql, [str(path)], wanted=np.asarray(rows, np.int64))
-    place = pd.Index(rows).get_indexer(found[column])
-    return found.iloc[np.argsort(place)].drop(columns="file_row_number").reset_index(drop=True)
 
 
 def kept(run: Run, name: str, more: str = "", values: Sequence[Any] = ()) -> str:

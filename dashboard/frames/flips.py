@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.database import ask, kept, rows_of
+from dashboard.frames.database import ask, kept
 from selfml.flips import deciding_mode, read_evidence_model
 from selfml.reasons import flip_reasons, prior_term
 from selfml.run import Run
 
 PAGE_SIZE = 24
 NONE = np.zeros(0, np.int64)
+IMAGE_COLUMNS = ["image_id", "category", "split"]
 
 #: what a reader may sort by -> (words, ascending keys before image and attribute)
 SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -223,10 +224,9 @@ def flips_page(
     """
     limits = [page_size, (max(page, 1) - 1) * page_size]
     rows = ask(sql, values + limits, **_tables(query, without))["row"].to_numpy()
-    flips = rows_of(run.table_path("flips"), rows)
-    of = rows_of(run.table_path("images"), flips["image_index"].unique(), "image_index")
-    shown = of[["image_index", "image_id", "category", "split"]]
-    frame = with_names(run, flips.merge(shown, on="image_index"))
+    flips = run.table_rows("flips", rows)
+    of = run.table_rows("images", flips["image_index"].to_numpy(), IMAGE_COLUMNS)
+    frame = with_names(run, flips.assign(**{name: of[name] for name in IMAGE_COLUMNS}))
     return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
 
 

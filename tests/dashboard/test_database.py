@@ -11,8 +11,6 @@ from functools import cache, partial
 from threading import Barrier
 
 import duckdb
-import numpy as np
-import pandas as pd
 import pytest
 
 from dashboard.frames import database
@@ -28,19 +26,6 @@ def test_rows_keep_the_numbers_of_the_file(run):
     found = database.ask(f"SELECT rowid, * FROM {database.kept(run, 'flips')}", [])
     assert found["rowid"].tolist() == list(range(len(found)))
     assert found["confidence"].tolist() == run.table("flips")["confidence"].tolist()
-
-
-def test_rows_come_whole_and_in_the_order_asked_for(run):
-    flips, images = run.table("flips"), run.table("images")
-    wanted = np.random.default_rng(3).permutation(len(flips))[:40]
-    found = database.rows_of(run.table_path("flips"), np.append(wanted, len(flips)))
-    pd.testing.assert_frame_equal(
-        found, flips.iloc[wanted].reset_index(drop=True), check_dtype=False
-    )
-    wanted = images["image_index"].to_numpy()[[7, 0, 3]]
-    found = database.rows_of(run.table_path("images"), wanted, "image_index")
-    assert found["image_id"].tolist() == images["image_id"].iloc[[7, 0, 3]].tolist()
-    assert database.rows_of(run.table_path("flips"), wanted[:0]).empty
 
 
 def test_a_table_that_is_written_again_is_read_again(run):
