@@ -11,6 +11,7 @@ dimensions, so k - 1 principal components of ``X`` bound it: no choice of k atom
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -116,7 +117,8 @@ def _learned(coefficients: sparse.csr_matrix, atoms: np.ndarray, left: np.ndarra
 
 
 def _best_convex(x: np.ndarray, atoms: np.ndarray) -> float:
-    c = hull_coefficients(x, atoms, tolerance=TOLERANCE).coefficients
+    how = {"tolerance": TOLERANCE, "threads": os.cpu_count() or 1}
+    c = hull_coefficients(x, atoms, **how).coefficients
     return explained_variance(x, c @ atoms)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ from selfml.run import Run
 from selfml.training_data import TrainingData
 
 MONITOR_IMAGES = 1000
+HULL_ROWS = 4_096  # images whose distance is measured between two looks at whether to stop
 
 
 @dataclass
@@ -272,11 +274,12 @@ def _hull_distances(
     """Distance of each image's features from the hull of the basis, (N,) float32."""
     n_images = len(features)
     distance = np.zeros(n_images, np.float32)
-    for start in range(0, n_images, 1024):
+    how = {"tolerance": 1e-2, "threads": os.cpu_count() or 1}
+    for start in range(0, n_images, HULL_ROWS):
         session.check()
-        part = hull_coefficients(features[start : start + 1024], basis, tolerance=1e-2)
-        distance[start : start + 1024] = part.hull_distance
-        advance(min(start + 1024, n_images))
+        part = hull_coefficients(features[start : start + HULL_ROWS], basis, **how)
+        distance[start : start + HULL_ROWS] = part.hull_distance
+        advance(min(start + HULL_ROWS, n_images))
     return distance
 
 

@@ -98,6 +98,16 @@ def test_an_early_stop_is_admitted_and_its_bound_still_holds():
     assert (early.hull_distance**2 - early.gap <= best.hull_distance**2 + 1e-9).all()
 
 
+def test_hull_answer_does_not_depend_on_threads():
+    rng = np.random.default_rng(4)
+    x, basis = rng.normal(size=(90, 8)), rng.normal(size=(15, 8))
+    one, four = (h.hull_coefficients(x, basis, batch=7, threads=n) for n in (1, 4))
+    assert one.coefficients.nnz
+    assert (one.coefficients != four.coefficients).nnz == 0
+    for name in ("hull_distance", "gap", "converged"):
+        assert_array_equal(getattr(one, name), getattr(four, name))
+
+
 def test_hull_answer_does_not_depend_on_batch_or_origin():
     rng = np.random.default_rng(1)
     x, basis = rng.normal(size=(25, 8)), rng.normal(size=(15, 8))
@@ -130,6 +140,7 @@ def test_hull_of_a_real_size_meets_its_tolerance():
         ({"features": np.zeros(2)}, "two axes"),
         ({"tolerance": 0}, "tolerance"),
         ({"batch": 0}, "batch"),
+        ({"threads": 0}, "threads"),
         ({"max_iterations": 0}, "max_iterations"),
     ],
 )

@@ -126,6 +126,8 @@ class Relabeller:
         Complete, with its model.
     coefficients : {"trained", "projection"}
         By the trained C_X, or the nearest point of the hull of the basis.
+    threads : int
+        That measure the distance to the hull.
 
     Attributes
     ----------
@@ -140,7 +142,7 @@ class Relabeller:
         In one line.
     """
 
-    def __init__(self, run: Run, *, coefficients: str = "trained"):
+    def __init__(self, run: Run, *, coefficients: str = "trained", threads: int = 1):
         if coefficients not in COEFFICIENTS:
             raise ValueError(f"coefficients: must be one of {COEFFICIENTS}, got {coefficients!r}")
         if not run.is_complete:
@@ -149,7 +151,7 @@ class Relabeller:
         self.config: Config = from_toml(run.text("config.toml"))
         self.attributes = run.attributes
         self.size_px = self.config.data.size_px
-        self.projection = coefficients == "projection"
+        self.projection, self.threads = coefficients == "projection", threads
         self.model = flips.read_evidence_model(run)
         self.mode = flips.deciding_mode(run)
         self.trust = run.table("trust") if run.has("trust") else None
@@ -284,7 +286,8 @@ class Relabeller:
         return features, np.concatenate([features, bands], axis=1)
 
     def _coefficients(self, features: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-        hull = hull_coefficients(features, self.basis, tolerance=HULL_TOLERANCE)
+        how = {"tolerance": HULL_TOLERANCE, "threads": self.threads}
+        hull = hull_coefficients(features, self.basis, **how)
         distance = hull.hull_distance.astype(np.float32)
         if self.projection:
             return sparse.csr_matrix(hull.coefficients.astype(np.float32)), distance

@@ -58,19 +58,22 @@ class Worker:
         With its manifest and its plan; the run and the source are where the manifest says, so on
         several machines all three must be on a disk that each of them sees under the same path.
     n_threads : int, optional
-        That decode; the processors of this machine by default.
+        That decode, and that measure distances; the processors of this machine by default.
     """
 
     def __init__(self, out: str | Path, *, n_threads: int | None = None):
         self.out = Path(out)
         begun = read_manifest(self.out)
-        self.relabeller = Relabeller(Run(begun["run"]), coefficients=begun["coefficients"])
+        n_threads = n_threads or os.cpu_count() or 1
+        self.relabeller = Relabeller(
+            Run(begun["run"]), coefficients=begun["coefficients"], threads=n_threads
+        )
         self.plan = Plan(self.out / PLAN_FILE)
         self.photos = Photos(
             Path(begun["root"]),
             self.relabeller.size_px,
             thumbnails=begun["thumbnails"],
-            n_threads=n_threads or os.cpu_count() or 1,
+            n_threads=n_threads,
         )
         # After each product of matrices OpenBLAS's other threads wait, turning, for the next one:
         # tens of milliseconds of a processor that decodes meanwhile.
