@@ -180,9 +180,11 @@ def benchmark(
 ) -> None:
     """Measure SELF-ML and its peers side by side; what is done already is not done again."""
     from selfml.config import load_recipe, with_settings
+    from selfml.data.dataset import read_dataset
     from selfml.progress import Reporter
 
     config = with_settings(load_recipe(recipe), settings or [])
+    read_dataset(data)  # what its tables tell is told before an engine is loaded
     with quiet_import():
         from selfml.benchmark.methods import chosen_methods
         from selfml.benchmark.run import Benchmark, Plan, parse_budgets

@@ -244,7 +244,8 @@ def test_what_the_tables_tell_is_refused_before_anything_is_begun(selfml, shop, 
 
 
 @pytest.mark.slow
-def test_a_wrong_folder_is_refused_before_an_engine_is_loaded(tmp_path):
+@pytest.mark.parametrize("command", ["train", "benchmark"])
+def test_a_wrong_folder_is_refused_before_an_engine_is_loaded(command, tmp_path):
     program = (
         "import sys\n"
         "from selfml.cli import main\n"
@@ -253,9 +254,9 @@ def test_a_wrong_folder_is_refused_before_an_engine_is_loaded(tmp_path):
         "finally:\n"
         "    print(sorted({'keras', 'tensorflow'} & set(sys.modules)))\n"
     )
-    command = [sys.executable, "-c", program, "train", "nowhere", "--out", "new"]
+    line = [sys.executable, "-c", program, command, "nowhere", "--out", "new"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "[]\n")
     assert "nowhere: no such folder" in done.stderr
 

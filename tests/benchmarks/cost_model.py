@@ -143,14 +143,16 @@ TFLOP/s over {FORWARD_GFLOP} GFLOP an image |
 
 1. *Decoding.* {GPUS} GPUs at the rate above want {GPUS * of["gpu_per_s"]:,.0f} photos a second; a
    processor decodes some hundreds. Photos have to be stored as small squares once, or be decoded on
-   the GPUs.
+   the GPUs. The distance to the hull of the basis is next: processors compute it, some thousands of
+   images a second each with 500 basis images.
 2. *One run of it all.* The parts are independent, but `images.parquet`, `flips.parquet` and the
    arrays are one file each, written by one process: beyond some ten million images a catalogue
    should be several runs (by category, say). Image numbers are int32 and end at 2.1 billion.
 3. *The list of what was seen.* Listing keeps 8 bytes an image, some 60 as Python holds them, to
    tell images that are listed twice: 60 GB at a billion.
-4. *The dashboard.* DuckDB keeps a run's flips in its own file; pages of flips stay cheap, but
-   counts over all of them grow with the flips. Maps stop at `maps.max_images`, 100,000 by default.
+4. *The dashboard.* What flips are filtered and sorted by is in memory, some 5 bytes a flip; a page
+   reads its rows from the file, but counts over all flips grow with them. Maps stop at
+   `maps.max_images`, 100,000 by default.
 5. *People.* One flip in a thousand is {of["looks"]:,.0f} decisions: at thirty a minute
    {of["weeks"]:,.0f} weeks of one person. What needs no look, bulk decisions and tracing rejects
    have to do the work.
