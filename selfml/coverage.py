@@ -117,9 +117,8 @@ def _learned(coefficients: sparse.csr_matrix, atoms: np.ndarray, left: np.ndarra
 
 
 def _best_convex(x: np.ndarray, atoms: np.ndarray) -> float:
-    how = {"tolerance": TOLERANCE, "threads": os.cpu_count() or 1}
-    c = hull_coefficients(x, atoms, **how).coefficients
-    return explained_variance(x, c @ atoms)
+    hull = hull_coefficients(x, atoms, tolerance=TOLERANCE, threads=os.cpu_count() or 1)
+    return explained_variance(x, hull.coefficients @ atoms)
 
 
 def measure_coverage(run: Run, seed: int = 0) -> pd.DataFrame:

@@ -11,11 +11,14 @@ atoms. For ``f(c) = ||x - B^T c||^2`` with gradient ``g``, the Frank-Wolfe gap
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from threadpoolctl import ThreadpoolController
 
+_SMALL_BATCH = 32  # below it, calling NumPy takes longer than its work
 _GAP_EVERY = 10  # iterations between two looks at the gap
 _PAIRWISE_STEPS = 1_000  # or ten per atom; what is not certified by then is finished row by row
 _TINY = 1e-200
@@ -67,8 +70,8 @@ def hull_coefficients(
         A row is done when its gap is at most ``tolerance`` times its squared distance to the mean
         of the atoms (a point of the hull, so the trivial answer); free of units and of the origin.
     batch, threads : int
-        Rows worked on together, and how many such batches at once; they change speed and memory,
-        not the answer.
+        Rows worked on together, at most, and how many such batches at once; they change speed and
+        memory, not the answer.
 
     Returns
     -------
@@ -114,10 +117,19 @@ def hull_coefficients(
     if not len(x):
         none = np.empty(0)
         return HullProjection(sparse.csr_array((0, len(atoms))), none, none, none.astype(bool))
-    with ThreadPoolExecutor(threads) as pool:  # NumPy lets go of the interpreter meanwhile
+    batch = min(batch, max(_SMALL_BATCH, -(-len(x) // (2 * threads))))
+    # NumPy lets go of the interpreter meanwhile; BLAS's own threads would wait, turning, for the
+    # next product, and take twice the time of everything else here.
+    with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
         parts, *rest = zip(*pool.map(project, range(0, len(x), batch)), strict=True)
     coefficients = sparse.csr_array(sparse.vstack(parts, format="csr"))
     return HullProjection(coefficients, *map(np.concatenate, rest))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries of linear algebra that are loaded; looking for them takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _pairwise_frank_wolfe(

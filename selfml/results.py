@@ -24,7 +24,7 @@ from selfml.run import Run
 from selfml.training_data import TrainingData
 
 MONITOR_IMAGES = 1000
-HULL_ROWS = 4_096  # images whose distance is measured between two looks at whether to stop
+HULL_ROWS = 1_024  # images whose distance a processor measures between two looks at Ctrl-C
 
 
 @dataclass
@@ -274,12 +274,14 @@ def _hull_distances(
     """Distance of each image's features from the hull of the basis, (N,) float32."""
     n_images = len(features)
     distance = np.zeros(n_images, np.float32)
-    how = {"tolerance": 1e-2, "threads": os.cpu_count() or 1}
-    for start in range(0, n_images, HULL_ROWS):
+    threads = os.cpu_count() or 1
+    n_rows = HULL_ROWS * threads
+    for start in range(0, n_images, n_rows):
         session.check()
-        part = hull_coefficients(features[start : start + HULL_ROWS], basis, **how)
-        distance[start : start + HULL_ROWS] = part.hull_distance
-        advance(min(start + HULL_ROWS, n_images))
+        rows = features[start : start + n_rows]
+        part = hull_coefficients(rows, basis, tolerance=1e-2, threads=threads)
+        distance[start : start + n_rows] = part.hull_distance
+        advance(min(start + n_rows, n_images))
     return distance
 
 

@@ -24,8 +24,7 @@ from scipy import sparse
 
 from selfml.run_format import ARRAYS, READABLE_VERSIONS, SCHEMA_VERSION, SCHEMAS, STATUSES
 
-# Rows that are read together: single ones are asked for (`Run.table_rows`), and whole columns.
-ROW_GROUP = 8_192
+ROW_GROUP, SMALL_ROW_GROUP = 65_536, 8_192
 
 
 class RunError(ValueError):
@@ -44,6 +43,11 @@ def damaged(path: Path | str, why: object) -> RunError:
 def utc_now() -> str:
     """The present time in UTC, ISO 8601, seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def rows_together(table: str) -> int:
+    """Rows of a row group: few where single rows are asked for (`Run.table_rows`)."""
+    return SMALL_ROW_GROUP if table in ("flips", "images") else ROW_GROUP
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -134,7 +138,7 @@ class RunWriter:
             raise ValueError(f"{name}: missing columns {sorted(missing)}, extra {sorted(extra)}")
         table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
+        pq.write_table(table, sink, compression="zstd", row_group_size=rows_together(name))
         write_atomic(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
 
     def write_array(self, name: str, array: np.ndarray) -> None:
@@ -212,7 +216,7 @@ class Run:
         try:
             with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
                 return pq.read_table(file, columns=columns, filters=first).to_pandas()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise damaged(path, error) from error
 
     def table_rows(
@@ -240,7 +244,7 @@ class Run:
                 table = file.read_row_groups(used.tolist(), columns=columns)
                 shift = np.cumsum(sizes[used]) - ends[used]  # from rows of the file to rows read
                 return table.take(pa.array(rows + shift[group])).to_pandas()
-        except (pa.ArrowException, IndexError, OSError) as error:
+        except (pa.ArrowException, IndexError, OSError, UnicodeDecodeError) as error:
             raise damaged(path, error) from error
 
     def _there(self, name: str) -> Path:

@@ -35,7 +35,7 @@ def _swept() -> Iterator[None]:
     """What a module leaves is never looked at for garbage again.
 
     Streamlit collects it all after every rerun, which with TensorFlow and what it has traced in the
-    same process takes longer than the rerun.
+    same process takes longer than the rerun. What becomes garbage of it later stays: little.
     """
     yield
     gc.collect()
@@ -43,7 +43,7 @@ def _swept() -> Iterator[None]:
 
 
 def pytest_sessionfinish() -> None:
-    """At the end all is collected: what still lives then, DuckDB complains of."""
+    """Frozen objects would live beyond the end, and DuckDB complain of them."""
     gc.unfreeze()
 
 

@@ -57,13 +57,12 @@ def flips_leaning(run: Run) -> pd.DataFrame:
 def leaning(run: Run, basis_index: int, limit: int = 24) -> pd.DataFrame:
     """image_index, coefficient, image_id, category of the images that lean on an atom most."""
     sql = f"""
-        SELECT c.image_index, c.coefficient, i.image_id, i.category
-        FROM (SELECT image_index, coefficient FROM {kept(run, "coefficients")}
-              WHERE basis_index = ? ORDER BY coefficient DESC, image_index LIMIT ?) c
-        JOIN read_parquet(?) i USING (image_index)
-        ORDER BY c.coefficient DESC, c.image_index
+        SELECT image_index, coefficient FROM {kept(run, "coefficients")} WHERE basis_index = ?
+        ORDER BY coefficient DESC, image_index LIMIT ?
     """
-    return ask(sql, [int(basis_index), int(limit), str(run.table_path("images"))])
+    frame = ask(sql, [int(basis_index), int(limit)])
+    of = run.table_rows("images", frame["image_index"].to_numpy(), ["image_id", "category"])
+    return frame.assign(image_id=of["image_id"], category=of["category"])
 
 
 def labels_of(run: Run, basis_index: int) -> pd.DataFrame:

@@ -1,9 +1,8 @@
 """DuckDB over a run's tables: the columns that lists are filtered and sorted by are in its memory.
 
-DuckDB's own tables find rows by their number, and skip blocks by the smallest and largest value in
-each. All other columns, of the few rows that are shown, are read from the file
-(``Run.table_rows``). 1.8 million flips of a million images take 12 MB; the ``MAX_TABLES`` last used
-tables are kept.
+DuckDB's own tables skip blocks by the smallest and largest value in each. All other columns, of the
+few rows that are shown, are read from the file (``Run.table_rows``). 1.8 million flips of a million
+images take 8 MB; the ``MAX_TABLES`` last used tables are kept.
 
 Sessions run in threads, and one may put a table out of memory that another is about to query:
 :func:`ask` reads it again then.
@@ -14,7 +13,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from threading import Lock
@@ -36,13 +34,13 @@ KEPT = {
         SELECT image_index, attribute_index, corrected, confidence, strict_agrees, auto_accept,
                truth {} FROM read_parquet(?) f
     """,
-    "images": "SELECT image_index, category, split {} FROM read_parquet(?)",
-    "coefficients": "SELECT * {} FROM read_parquet(?) ORDER BY basis_index, image_index",
+    "images": "SELECT image_index, category, split FROM read_parquet(?)",
+    "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
 _tables: OrderedDict[str, None] = OrderedDict()
-#: every name that :func:`kept` gave -> what makes it; some hundred bytes for each
+#: every name that :func:`kept` gave -> what makes it; some kB for each
 _origins: dict[str, tuple[str, list[Any]]] = {}
 _lock = Lock()  # of the tables
 _opening = Lock()  # of the database
@@ -108,7 +106,7 @@ def kept(run: Run, name: str, more: str = "", values: Sequence[Any] = ()) -> str
     name : str
         A key of ``KEPT``; row ``r`` of the file is ``rowid`` r, where the order is the file's.
     more : str
-        A column to keep beside those of ``KEPT``, in SQL over the file's, and its name.
+        A column to keep of ``flips`` beside those, in SQL over the file's, and its name.
     values : sequence
         Of the question marks in ``more``.
     """
@@ -129,17 +127,17 @@ def kept(run: Run, name: str, more: str = "", values: Sequence[Any] = ()) -> str
 def _load(table: str) -> None:
     """Read a table into memory unless it is there, and note its use; ``_lock`` is held.
 
-    Tables in memory are compressed when DuckDB is told to write down what it has, to a sixth here.
-    What reading freed goes back to the system at once: DuckDB would keep it, 20 MiB after the
-    tables of 60,000 images. Queries free little, and giving that back too takes 12 ms of each.
+    DuckDB compresses what is in memory, to a quarter here, when told to write it down: by force, or
+    it would not while anybody reads. What reading freed goes back to the system at once: DuckDB
+    would keep it, 20 MiB after the tables of 60,000 images. Queries free little, and giving that
+    back too takes 12 ms of each.
     """
     if table not in _tables:
         sql, values = _origins[table]
         _answer(f"SET {KEEPS_FREED} = '0B'", [])
         try:
-            _answer(f"CREATE TABLE {table} AS {sql}", values)
-            with suppress(duckdb.TransactionException):  # another writes: with the next table then
-                _answer("CHECKPOINT runs", [])
+            _answer(f"CREATE OR REPLACE TABLE {table} AS {sql}", values)
+            _answer("FORCE CHECKPOINT runs", [])
         finally:
             _answer(f"RESET {KEEPS_FREED}", [])
     _tables[table] = None

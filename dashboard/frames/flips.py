@@ -1,12 +1,14 @@
 """Flips by page: DuckDB over a run's flips and images (:mod:`dashboard.frames.database`).
 
 A query first finds the few rows of the page from the narrow columns it filters and sorts by, which
-are in memory, then reads everything else of those rows alone from the files.
+are in memory; everything else of them is then read from the files, by row group.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import pandas as pd
 from dashboard.frames.database import ask, kept
 from selfml.flips import deciding_mode, read_evidence_model
 from selfml.reasons import flip_reasons, prior_term
-from selfml.run import Run
+from selfml.run import Run, RunError
 
 PAGE_SIZE = 24
 NONE = np.zeros(0, np.int64)
@@ -148,7 +150,19 @@ def _flips(run: Run) -> str:
     mode = deciding_mode(run)
     rest = "f.score - f.term_basis" if mode == "full" else "f.strict_score - f.strict_basis"
     text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1) AS bare"
-    return kept(run, "flips", text, [prior_term(read_evidence_model(run), mode).tolist()])
+    return kept(run, "flips", text, _priors(run.path, _changed_ns(run), mode))
+
+
+def _changed_ns(run: Run) -> int:
+    """When the evidence of a run was written; 0 where there is none, which reading it says."""
+    path = run.path / "evidence.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@lru_cache(maxsize=64)
+def _priors(path: Path, changed_ns: int, mode: str) -> list[list[float]]:
+    """``selfml.reasons.prior_term`` of a run's evidence, which takes long to read."""
+    return [prior_term(read_evidence_model(Run(path)), mode).tolist()]
 
 
 def _source(run: Run, with_images: bool) -> str:
@@ -218,16 +232,31 @@ def flips_page(
         key of ``selfml.reasons.REASONS``.
     """
     where, values, needs_images = _conditions(run, query, without=bool(len(without)))
-    sql = f"""
-        SELECT f.rowid AS row FROM {_source(run, needs_images)} WHERE {where}
-        ORDER BY {_order(query)} LIMIT ? OFFSET ?
-    """
     limits = [page_size, (max(page, 1) - 1) * page_size]
-    rows = ask(sql, values + limits, **_tables(query, without))["row"].to_numpy()
-    flips = run.table_rows("flips", rows)
+    while True:
+        table = _flips(run)
+        sql = f"""
+            SELECT f.rowid AS row FROM {_source(run, needs_images)} WHERE {where}
+            ORDER BY {_order(query)} LIMIT ? OFFSET ?
+        """
+        rows = ask(sql, values + limits, **_tables(query, without))["row"].to_numpy()
+        if (flips := _rows(run, table, rows)) is not None:
+            break
     of = run.table_rows("images", flips["image_index"].to_numpy(), IMAGE_COLUMNS)
+    of["category"] = of["category"].astype(object).where(of["category"].notna(), None)
     frame = with_names(run, flips.assign(**{name: of[name] for name in IMAGE_COLUMNS}))
     return frame.assign(reason=flip_reasons(frame, read_evidence_model(run), deciding_mode(run)))
+
+
+def _rows(run: Run, table: str, rows: np.ndarray) -> pd.DataFrame | None:
+    """Whole rows of the flips; None where the file is not that of ``table`` any more."""
+    try:
+        found = run.table_rows("flips", rows)
+    except RunError:
+        if _flips(run) == table:
+            raise
+        return None
+    return found if _flips(run) == table else None
 
 
 def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
@@ -238,9 +267,12 @@ def with_names(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
 
 def one_flip(run: Run, image_index: int, attribute_index: int) -> pd.Series | None:
     """The stored flip of one label, or ``None`` where it was not flipped."""
-    flips = flips_of_image(run, image_index)
-    found = flips[flips["attribute_index"] == int(attribute_index)]
-    return None if found.empty else found.iloc[0]
+    while True:
+        table = _flips(run)
+        sql = f"SELECT rowid AS row FROM {table} WHERE image_index = ? AND attribute_index = ?"
+        rows = ask(sql, [int(image_index), int(attribute_index)])["row"].to_numpy()
+        if (found := _rows(run, table, rows)) is not None:
+            return None if found.empty else found.iloc[0]
 
 
 def flips_of_image(run: Run, image_index: int) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from selfml import evaluate, flips, trust
 from selfml.progress import Advance
 from selfml.relabel import parts
 from selfml.relabel.plan import Plan
-from selfml.run import Run, RunWriter
+from selfml.run import Run, RunWriter, rows_together
 from selfml.run_format import ARRAYS, SCHEMAS, SPLITS
 
 TAKEN_OVER = ("config.toml", "evidence.json", "basis.npy", "basis_labels.npy")
@@ -129,6 +129,27 @@ def _measure(writer: RunWriter, n_readable: int) -> None:
     writer.write_table("metrics", metrics)
 
 
+class _Table:
+    """A Parquet file that grows by few rows at a time, and has row groups of some ``n_rows``."""
+
+    def __init__(self, writer: pq.ParquetWriter, n_rows: int):
+        self.writer, self.n_rows = writer, n_rows
+        self.waiting: list[pa.Table] = []
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        self.waiting.append(table)
+        if sum(map(len, self.waiting)) >= self.n_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self.waiting:
+            table = pa.concat_tables(self.waiting)
+            self.writer.write_table(table, row_group_size=len(table))
+        self.waiting = []
+
+
 class _Assembly:
     """Files of the run that grow part by part, and take their names together at the end."""
 
@@ -181,12 +202,14 @@ class _Assembly:
             yield file
 
     @contextmanager
-    def _table(self, name: str) -> Iterator[pq.ParquetWriter]:
+    def _table(self, name: str) -> Iterator[_Table]:
         with (
             self._whole(f"{name}.parquet") as path,
             pq.ParquetWriter(path, SCHEMAS[name], compression="zstd") as writer,
         ):
-            yield writer
+            table = _Table(writer, rows_together(name))
+            yield table
+            table.flush()
 
     @contextmanager
     def _array(self, name: str) -> Iterator[_Rows]:
@@ -202,7 +225,7 @@ class _Assembly:
         schema = SCHEMAS[name]
         if len(frame):
             table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
-            self.tables[name].write_table(table, row_group_size=65_536)
+            self.tables[name].write(table)
 
     def add_basis_images(self) -> None:
         """Rows 0, 1, ...: as in the trained run, but for labels that this shop never gave."""

@@ -286,8 +286,9 @@ class Relabeller:
         return features, np.concatenate([features, bands], axis=1)
 
     def _coefficients(self, features: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-        how = {"tolerance": HULL_TOLERANCE, "threads": self.threads}
-        hull = hull_coefficients(features, self.basis, **how)
+        hull = hull_coefficients(
+            features, self.basis, tolerance=HULL_TOLERANCE, threads=self.threads
+        )
         distance = hull.hull_distance.astype(np.float32)
         if self.projection:
             return sparse.csr_matrix(hull.coefficients.astype(np.float32)), distance

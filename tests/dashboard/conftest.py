@@ -22,7 +22,7 @@ APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 
 @pytest.fixture(scope="module", autouse=True)
 def _reruns_leave_keras_alone() -> Iterator[None]:
-    """Before each rerun Streamlit resets a Keras that is loaded, which takes longer than the rerun.
+    """After each rerun Streamlit resets a Keras that is loaded, which takes longer than the rerun.
 
     The dashboard never loads it (``test_imports``); other tests in this process may have.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,40 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path, run: Run):
         page = frames.flips_page(Run(writer.path), FlipQuery(), 1, 100)
         assert len(page) == n
         assert page["confidence"].unique().tolist() == [np.float32(n / 10)]
+
+
+def test_a_file_that_is_replaced_between_query_and_reading_is_asked_again(tiny_run, tmp_path):
+    """Row numbers of the old file would be those of other flips in the new one."""
+    writer = RunWriter(shutil.copytree(tiny_run, tmp_path / "run"))
+    run = Run(writer.path)
+    flips = run.table("flips")
+    read, replaced = run.table_rows, [flips.iloc[::-1], flips.iloc[:0]]
+
+    def late(name, rows, columns=None):
+        if name == "flips" and replaced:
+            writer.write_table("flips", replaced.pop())
+        return read(name, rows, columns)
+
+    run.table_rows = late
+    first = flips.iloc[0]
+    query = FlipQuery(attribute=int(first["attribute_index"]))
+    page = frames.flips_page(run, query, 1, 10_000)
+    assert not replaced
+    assert set(page["attribute_index"]) == {query.attribute}
+    assert len(page) == (flips["attribute_index"] == query.attribute).sum()
+    replaced.append(flips)
+    found = frames.one_flip(run, first["image_index"], first["attribute_index"])
+    assert not replaced
+    assert found["score"] == first["score"]
+
+
+def test_images_without_a_category_have_none(tiny_run, tmp_path):
+    writer = RunWriter(shutil.copytree(tiny_run, tmp_path / "run"))
+    run = Run(writer.path)
+    images = run.table("images")
+    for gone in (images["image_index"] % 2 == 0, images["image_index"] >= 0):
+        some = images.assign(category=images["category"].where(~gone, None))
+        writer.write_table("images", some)
+        page = frames.flips_page(run, FlipQuery(), 1, 50)
+        expected = [None if gone[i] else images["category"][i] for i in page["image_index"]]
+        assert page["category"].tolist() == expected

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import components
-from selfml.run import Run
+from selfml.run import Run, RunWriter
 from tests.dashboard.conftest import APP
 from tests.tiny_run import build_tiny_run
 
@@ -21,12 +21,14 @@ VIEWS = ("overview", "map", "basis", "attributes", "flips", "audit")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """complete, training, failed, no_maps, and two that cannot be opened."""
+    """complete, training, failed, no_maps, no_category, and two that cannot be opened."""
     folder = tmp_path_factory.mktemp("view_runs")
     for status in ("running", "failed"):
         build_tiny_run(folder / status, status=status)
     build_tiny_run(folder / "no_maps", maps=False)
     build_tiny_run(folder / "complete")
+    plain = RunWriter(build_tiny_run(folder / "no_category"))
+    plain.write_table("images", Run(plain.path).table("images").assign(category=None))
     for name, text in (("broken", "{"), ("future", json.dumps({"schema_version": 99}))):
         (folder / name).mkdir()
         (folder / name / "run.json").write_text(text)
@@ -51,8 +53,28 @@ def _text(app: AppTest) -> str:
     return "\n".join([*parts, *(f"{m.label}: {m.value}" for m in app.metric)])
 
 
+@pytest.mark.parametrize(
+    ("view", "query"),
+    [
+        ("basis", {"part": "images"}),
+        ("basis", {"basis": "0"}),
+        ("attributes", {"part": "category"}),
+        ("attributes", {"attribute": "1"}),
+        ("flips", {"image": "0"}),
+        ("flips", {"flip": "0-0"}),
+        ("audit", {"part": "all"}),
+    ],
+)
+def test_a_catalogue_without_categories(view, query, runs, monkeypatch):
+    text = _text(_open(view, monkeypatch, runs, run="no_category", **query))
+    assert text.strip()
+    assert not re.search(r"\b(nan|None|NaN)\b", re.sub(r"<[^>]*>", " ", text))
+
+
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("name", ["complete", "running", "failed", "no_maps", "broken", "future"])
+@pytest.mark.parametrize(
+    "name", ["complete", "running", "failed", "no_maps", "no_category", "broken", "future"]
+)
 def test_every_view_opens_on_every_run(view, name, runs, monkeypatch):
     assert _text(_open(view, monkeypatch, runs, run=name)).strip()
 
@@ -68,7 +90,7 @@ def test_an_unknown_run_is_named(runs, monkeypatch):
 
 def test_without_a_run_in_the_address_the_newest_readable_one_opens(runs, monkeypatch):
     app = _open("overview", monkeypatch, runs)
-    assert app.selectbox(key="url_run").value in ("complete", "no_maps")
+    assert app.selectbox(key="url_run").value in ("complete", "no_maps", "no_category")
     assert not app.error
 
 
