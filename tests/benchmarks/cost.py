@@ -1,7 +1,7 @@
 """How cost grows with the catalogue: measures, keeps what it measured, and writes docs/cost.md.
 
     python -m tests.benchmarks.cost --relabel 1000,10000,100000,1000000
-    python -m tests.benchmarks.cost --maps 1000,10000,60000 --train 1000,4000,10000
+    python -m tests.benchmarks.cost --maps 1000,10000,60000 --train 1000,4000,10000,100000
     python -m tests.benchmarks.cost --ray 1,2
 
 Each measurement is a process of its own, so that its greatest memory can be told. What is measured

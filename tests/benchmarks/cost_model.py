@@ -52,9 +52,11 @@ SECTIONS = {
     ),
     "train": (
         "Training",
-        "python -m tests.benchmarks.cost --train 1000,4000,10000",
+        "python -m tests.benchmarks.cost --train 1000,4000,10000,100000",
         "`selfml train --recipe quick` on a drawn catalogue, all three methods and the maps. The "
-        "recipe's steps are fixed, so time grows slowly with the images.",
+        "recipe's steps are fixed, so time grows slowly with the images. Memory counts pages of "
+        "the cached pixels and maps (at most `train.cache_gib`, 3), which are files: the system "
+        "takes them back where it needs them.",
     ),
 }
 
