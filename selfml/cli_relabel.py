@@ -55,6 +55,11 @@ def relabel(
         f"{out}: {done.n_images} images relabelled, {done.n_flips} labels flipped; "
         f"{done.n_unreadable} images could not be read"
     )
+    if not done.n_flips:
+        print(
+            "Labels that were not given cannot be flipped; what is said of each image is in the "
+            f"column label_score of {out / 'parts'}/*.parquet."
+        )
     if done.n_unreadable:
         print(f"Why is in the column error of {out / 'parts'}/*.parquet.")
     print("No flip is accepted without a look: nothing is proven of images not trained on.")

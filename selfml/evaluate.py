@@ -73,6 +73,11 @@ def evaluate(run: Run) -> Tables:
         When training has not written its results yet.
     """
     needed = ("flips", "coefficients", "labels_corrected", "images", *PROBABILITIES.values())
+    if run.info.get("source_run"):
+        raise RunError(
+            f"{run.path}: is a relabelled catalogue, without verified images to measure on; "
+            "evaluate the run that relabelled it"
+        )
     if not run.has(*needed):
         raise RunError(
             f"{run.path}: training has not finished; continue it with `selfml train --resume`"

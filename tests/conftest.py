@@ -11,6 +11,7 @@ import pytest
 
 # Before TensorFlow is loaded: one thread rounds in one way, and two workers share two cores.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 from tests.tiny_run import build_tiny_run
 

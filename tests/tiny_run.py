@@ -135,7 +135,11 @@ def _history(writer: RunWriter, n_steps: int) -> None:
             "loss_ef": 0.04 + 0.2 * fade,
         }
         if step % 20 == 0:
-            values |= {"map": 75 - 30 * fade, "atoms_used": 8 + 30 * fade, "flips": 4 * step}
+            values |= {
+                "map": 0.75 - 0.3 * fade,
+                "atoms_used": 8 + 30 * fade,
+                "flips_per_image": step / 200,
+            }
         writer.append_history("joint", step, values)
 
 

@@ -91,27 +91,29 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     return found | {f"evidence.{name}": np.array(value) for name, value in evidence.items()}
 
 
-def assert_same_results(one: Path, other: Path, leave_out: tuple[str, ...] = ()) -> None:
+def assert_same_results(
+    one: Path, other: Path, leave_out: tuple[str, ...] = (), *, within: float = 1e-3
+) -> None:
     """The same to what rounding may do; see `assert_same`."""
     a, b = arrays_of(one), arrays_of(other)
     assert set(a) == set(b)
     for name in a:
         if name not in leave_out:
-            assert_same(a[name], b[name], name)
+            assert_same(a[name], b[name], name, within)
 
 
-def assert_same(one: np.ndarray, other: np.ndarray, name: str = "") -> None:
+def assert_same(one: np.ndarray, other: np.ndarray, name: str = "", within: float = 1e-3) -> None:
     """Equal but for rounding, which on some machines differs between two equal trainings.
 
     TensorFlow's kernels round by how many threads they were given (`tests.conftest` gives them
-    one) and promise no more. So every number may differ by .001, relative or absolute, and a
+    one) and promise no more. So every number may differ by ``within``, relative or absolute, and a
     count of ``COUNTED`` by one; a sum of ``SUMMED`` over all images by a hundredth of it, for
     each of these may differ; whatever else is whole, yes or no, or text is exactly equal.
     """
     assert one.shape == other.shape, f"{name} differs in shape"
     if one.dtype.kind == "f":
-        rtol = 1e-2 if name in SUMMED else 1e-3
-        np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-3, err_msg=f"{name} differs")
+        rtol = max(within, 1e-2) if name in SUMMED else within
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=within, err_msg=f"{name} differs")
     elif name in COUNTED:
         off = np.abs(one.astype(np.int64) - other.astype(np.int64))
         assert off.max(initial=0) <= 1, f"{name} differs by {off.max()}"

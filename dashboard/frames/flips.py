@@ -310,6 +310,12 @@ def neighbours(
     return found[0], found[1]
 
 
+def n_given_unseen(run: Run) -> int:
+    """How many labels were given to the images of a relabelled catalogue."""
+    given = run.array("labels_given")
+    return int(np.count_nonzero(np.asarray(given) >= 0))
+
+
 def image_row(run: Run, image_index: int) -> pd.Series | None:
     """The row of images.parquet of one image, or ``None`` where there is none."""
     sql = "SELECT * FROM read_parquet(?) WHERE image_index = ?"

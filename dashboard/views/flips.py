@@ -95,11 +95,19 @@ def nothing(run: Run) -> None:
             "No flip is like this", "Loosen a filter, or use **Clear** above to see all flips."
         )
     elif not load.frame(run, frames.flips_summary, frames.FlipQuery())["n"]:
-        components.empty_state(
-            "No label was changed in this run",
-            "The evidence agrees with every given label. Train longer, or look at the "
-            "**Attributes** view for what each label is worth.",
+        components.empty_state("No label was changed in this run", _why_none(run))
+
+
+def _why_none(run: Run) -> str:
+    if run.info.get("source_run") and load.frame(run, frames.n_given_unseen) == 0:
+        return (
+            "The images were relabelled without labels, so there was none to change. What is said "
+            "of each is in the files `parts/*.parquet` of the run, column `label_score`."
         )
+    return (
+        "The evidence agrees with every given label. Train longer, or look at the **Attributes** "
+        "view for what each label is worth."
+    )
 
 
 run = components.run_or_stop("flips", "images", "attributes")

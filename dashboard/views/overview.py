@@ -96,9 +96,14 @@ def _progress(run: Run) -> None:
         )
     shown = (
         ("loss", "Loss", "{:.3f}", "What training makes small; it has no unit."),
-        ("map", "MAP", "{:.1f} %", "Mean average precision over the attributes, so far."),
+        ("map", "MAP", "{:.1%}", "Mean average precision over the attributes, so far."),
         ("atoms_used", "Basis in use", "{:,.0f}", "Basis images that an image leans on."),
-        ("flips", "Flips so far", "{:,.0f}", "Labels that would be changed if training ended now."),
+        (
+            "flips_per_image",
+            "Flips an image",
+            "{:.2f}",
+            "Labels that would be changed if training ended now, of a sample of the noisy images.",
+        ),
     )
     items: list[tuple[Any, ...]] = [
         (label, form.format(now.latest[name]), help_text)
@@ -189,14 +194,16 @@ def _table_html(table: pd.DataFrame, texts: dict[str, str]) -> str:
     )
 
 
-def _table_1(metrics: pd.DataFrame) -> None:
+def _table_1(run: Run, metrics: pd.DataFrame) -> None:
     st.header("How good the labels predicted for new images are")
     table = frames.table_1(metrics)
     if table.empty:
         components.empty_state(
             "No comparison in this run",
-            "Compare it with the two baselines by `selfml evaluate RUN`.",
-        )
+            "A relabelled catalogue has no verified images to compare on; the run that relabelled "
+            "it has the comparison." if run.info.get("source_run")
+            else "Compare it with the two baselines by `selfml evaluate RUN`.",
+        )  # fmt: skip
         return
     texts = frames.definitions(metrics)
     st.html(_table_html(table, texts))
@@ -299,7 +306,7 @@ def show() -> None:
         trust_panel.show(run)
     if run.has("metrics"):
         metrics = load.table(run, "metrics")
-        _table_1(metrics)
+        _table_1(run, metrics)
         _measures(metrics)
     _training(run, status == "failed")
     _all_runs()

@@ -141,7 +141,7 @@ def test_how_training_went_is_open_where_it_failed(runs, monkeypatch):
 
 def test_overview_of_a_run_in_training_shows_where_it_is(runs, monkeypatch):
     text = _text(_open("overview", monkeypatch, runs, run="running"))
-    assert "Flips so far: 960" in text
+    assert "Flips an image: 1.20" in text
     assert "Read again every" in text
 
 

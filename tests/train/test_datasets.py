@@ -20,6 +20,7 @@ from selfml.train import train
 from tests.training import PAPER_LIKE, Interrupting, assert_same, assert_same_results, tiny_config
 
 pytestmark = pytest.mark.slow
+ROUNDED = 0.02  # seen: .007 between equal trainings of all layers, .23 where the last learns alone
 QUIET = Reporter(quiet=True)
 
 
@@ -102,11 +103,12 @@ def test_all_layers_may_be_finetuned_and_interrupted(catalogue, tmp_path):
     with pytest.raises(Interrupted):
         train(catalogue, stopped, of_all, reporter=Interrupting("self ml", 4))
     train(catalogue, stopped, of_all, resume=True, reporter=QUIET)
-    assert_same_results(whole, stopped)
+    # Adam's first steps follow the signs of all layers' gradients, also where these are rounding.
+    assert_same_results(whole, stopped, within=ROUNDED)
     train(catalogue, tmp_path / "last", of_last, reporter=QUIET)
     one, other = Run(whole), Run(tmp_path / "last")
     for name in ("features", "probabilities_baseline_0"):
         assert_same(one.array(name), other.array(name), name)
     for name in ("probabilities_baseline_1", "probabilities"):
         with pytest.raises(AssertionError, match="differ"):
-            assert_same(one.array(name), other.array(name), name)
+            assert_same(one.array(name), other.array(name), name, 5 * ROUNDED)
