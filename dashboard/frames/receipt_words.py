@@ -49,11 +49,15 @@ def _not_the_reason(receipt: Receipt, of: Verdict) -> list[str]:
         return [_split(receipt, of)]
     if not stands_without_any(receipt, of):
         return []
-    says = LABEL_WORDS[of.corrected]
-    return [
-        f"The basis images do not decide here: {_bare(receipt, of)}",
-        f"With {_beside(receipt)} alone they say {says}, too.",
-    ]
+    return [f"The basis images do not decide here: {_bare(receipt, of)}", _they_say(receipt, of)]
+
+
+def _they_say(receipt: Receipt, of: Verdict) -> str:
+    """What basis images that do not decide say themselves."""
+    says, basis = LABEL_WORDS[of.corrected], receipt.strict_terms["basis"]
+    if of.mode == "strict" and (basis > 0) == (of.corrected == 1):
+        return f"They say {says} as well: {basis:+.2f} of the sum of {receipt.strict_score:+.2f}."
+    return f"With {_beside(receipt)} alone they say {says}, too."
 
 
 def _beside(receipt: Receipt) -> str:
@@ -147,14 +151,15 @@ def _conclusion(receipt: Receipt, of: Verdict) -> str:
         return (
             f"There is no label to correct; the evidence says {LABEL_WORDS[of.corrected]}, {sure}."
         )
-    so = "So" if reason(receipt, of) in ("basis", "disputed") else "On other evidence"
+    why = {"basis": "So", "disputed": "So", "other": "With or without them"}
+    so = why.get(reason(receipt, of), "On other evidence")
     if not of.flipped:
         return f"{so} the label stays as it is: {sure}."
     done = "is added" if of.corrected == 1 else "is taken off"
     terms = receipt.terms if of.mode == "full" else receipt.strict_terms
     against = (terms["basis"] > 0) != (of.corrected == 1) and receipt.strict_agrees
-    why = "The basis images speak rather against it, the other evidence outweighs them: it"
-    return f"{why if against else f'{so} it'} {done}; {sure}."
+    outweighed = "The basis images speak rather against it, the other evidence outweighs them: it"
+    return f"{outweighed if against else f'{so} it'} {done}; {sure}."
 
 
 def _fragile(receipt: Receipt, of: Verdict, atoms: pd.DataFrame) -> str:

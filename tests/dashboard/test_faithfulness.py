@@ -215,6 +215,26 @@ def test_what_it_rests_on_instead_is_named(run: Run, largest: str, words: str, l
     assert sum("without any of them" in sentence for sentence in said) == 1
 
 
+@pytest.mark.parametrize(("label", "says"), [(1, "yes as well: +5.22"), (0, "no as well: -5.22")])
+def test_basis_images_that_agree_without_deciding_are_not_called_other_evidence(
+    run: Run, label: int, says: str
+):
+    """Taken out, the category alone would do; as they are, they say most of the sum."""
+    flip = flips_page(run, FlipQuery(), 1, 1).iloc[0]
+    of = receipt(run, flip["image_index"], flip["attribute_index"])
+    sign = 1 if label else -1
+    terms = dict.fromkeys(of.strict_terms, sign * 3.0) | {"basis": sign * 5.22}
+    of = replace(of, given=1 - label, strict_terms=terms, terms=dict.fromkeys(of.terms, sign * 1.0))
+    verdict = replace(
+        receipts.verdict(run, of, flip), given=1 - label, corrected=label, mode="strict"
+    )
+    assert receipts.reason(of, verdict) == "other"
+    said = sentences(of, verdict, receipts.atoms_frame(of, verdict))
+    assert said[0].startswith("The basis images do not decide here: the change would stand")
+    assert said[1] == f"They say {says} of the sum of {of.strict_score:+.2f}."
+    assert any(sentence.startswith("With or without them it is") for sentence in said)
+
+
 def test_what_strict_evidence_decided_without_them_says_both(run: Run):
     """The classifier disagrees, and it would stand on the shop's label alone."""
     flip = flips_page(run, FlipQuery(), 1, 1).iloc[0]
