@@ -144,9 +144,16 @@ def test_taking_a_basis_image_out(open_view: Open, browser_runs: Path):
     i, j, k = fragile_flip(run)
     page = open_view("flips", f"run=tiny&flip={i}-{j}")
     box = page.get_by_role("combobox", name="Basis image")
-    box.focus()
-    box.press("ArrowDown")
-    page.get_by_role("option", name=re.compile(rf"^{k} · ")).click()
+    option = page.get_by_role("option", name=re.compile(rf"^{k} · "))
+    for _ in range(5):  # the box is drawn anew when its code has come, and then is closed
+        box.focus()
+        box.press("ArrowDown")
+        try:
+            option.wait_for(timeout=5_000)
+        except sync_api.TimeoutError:
+            continue
+        break
+    option.click()
     settled(page)
     page.get_by_text("Taken out", exact=True).first.click()
     page.wait_for_url(f"**without={k}*")

@@ -23,12 +23,19 @@ MARKED = """selector => {
 
 
 def tab_to(page: sync_api.Page, selector: str, key: str = "Tab", limit: int = 120) -> None:
-    """Press Tab until the focus is on ``selector``, and see that it shows there."""
+    """Press Tab until the focus is on ``selector``, and see that it shows there.
+
+    Streamlit may draw a control anew while it is reached, whose code came late: then it has lost
+    the focus, and is reached again.
+    """
+    settled(page)
     for _ in range(limit):
         page.keyboard.press(key)
-        marked = page.evaluate(MARKED, selector)
-        if marked is not None:
-            page.wait_for_function(f"s => ({MARKED})(s) === true", arg=selector, timeout=2_000)
+        if page.evaluate(MARKED, selector) is None:
+            continue
+        shows = f"s => (({MARKED})(s) !== false)"
+        page.wait_for_function(shows, arg=selector, timeout=10_000)
+        if page.evaluate(MARKED, selector):
             return
     raise AssertionError(f"{selector} was not reached with {limit} presses of {key}")
 
