@@ -22,9 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from selfml.row_groups import read_rows, rows_together
 from selfml.run_format import ARRAYS, READABLE_VERSIONS, SCHEMA_VERSION, SCHEMAS, STATUSES
-
-ROW_GROUP, SMALL_ROW_GROUP = 65_536, 8_192
 
 
 class RunError(ValueError):
@@ -43,11 +42,6 @@ def damaged(path: Path | str, why: object) -> RunError:
 def utc_now() -> str:
     """The present time in UTC, ISO 8601, seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def rows_together(table: str) -> int:
-    """Rows of a row group: few where single rows are asked for (`Run.table_rows`)."""
-    return SMALL_ROW_GROUP if table in ("flips", "images") else ROW_GROUP
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -234,16 +228,9 @@ class Run:
         RunError
             When the file is missing or damaged, or has no such row.
         """
-        path, rows = self._there(f"{name}.parquet"), np.asarray(rows, np.int64)
+        path = self._there(f"{name}.parquet")
         try:
-            with pa.OSFile(str(path)) as source, pq.ParquetFile(source) as file:
-                groups = range(file.num_row_groups)
-                sizes = np.array([file.metadata.row_group(i).num_rows for i in groups], np.int64)
-                ends = np.cumsum(sizes)
-                used, group = np.unique(np.searchsorted(ends, rows, "right"), return_inverse=True)
-                table = file.read_row_groups(used.tolist(), columns=columns)
-                shift = np.cumsum(sizes[used]) - ends[used]  # from rows of the file to rows read
-                return table.take(pa.array(rows + shift[group])).to_pandas()
+            return read_rows(path, np.asarray(rows, np.int64), columns)
         except (pa.ArrowException, IndexError, OSError, UnicodeDecodeError) as error:
             raise damaged(path, error) from error
 

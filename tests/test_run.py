@@ -67,7 +67,7 @@ def test_every_table_comes_back_equal(writer: RunWriter, name: str, n_rows: int)
 
 
 def test_rows_come_in_the_order_asked_for(writer: RunWriter, monkeypatch):
-    monkeypatch.setattr("selfml.run.SMALL_ROW_GROUP", 5)
+    monkeypatch.setattr("selfml.row_groups.FEW", 5)
     whole = random_table("flips", 23)
     writer.write_table("flips", whole)
     run = Run(writer.path)

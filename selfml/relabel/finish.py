@@ -11,21 +11,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from selfml import evaluate, flips, trust
 from selfml.progress import Advance
 from selfml.relabel import parts
+from selfml.relabel.growing import growing_array, growing_file, growing_table
 from selfml.relabel.plan import Plan
-from selfml.run import Run, RunWriter, rows_together
+from selfml.run import Run, RunWriter
 from selfml.run_format import ARRAYS, SCHEMAS, SPLITS
 
 TAKEN_OVER = ("config.toml", "evidence.json", "basis.npy", "basis_labels.npy")
@@ -129,27 +129,6 @@ def _measure(writer: RunWriter, n_readable: int) -> None:
     writer.write_table("metrics", metrics)
 
 
-class _Table:
-    """A Parquet file that grows by few rows at a time, and has row groups of some ``n_rows``."""
-
-    def __init__(self, writer: pq.ParquetWriter, n_rows: int):
-        self.writer, self.n_rows = writer, n_rows
-        self.waiting: list[pa.Table] = []
-
-    def write(self, table: pa.Table) -> None:
-        """Add rows."""
-        self.waiting.append(table)
-        if sum(map(len, self.waiting)) >= self.n_rows:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self.waiting:
-            table = pa.concat_tables(self.waiting)
-            self.writer.write_table(table, row_group_size=len(table))
-        self.waiting = []
-
-
 class _Assembly:
     """Files of the run that grow part by part, and take their names together at the end."""
 
@@ -169,57 +148,26 @@ class _Assembly:
     def __enter__(self) -> _Assembly:
         with ExitStack() as stack:
             self.arrays = {
-                name: stack.enter_context(self._array(name))
+                name: stack.enter_context(
+                    growing_array(
+                        self.out / f"{name}.npy",
+                        (self.n, self.run.array(name).shape[1]),
+                        np.dtype(ARRAYS[name][0]),
+                    )
+                )
                 for name in SOURCES
                 if self.run.has(name)
             }
             self.tables = {
-                name: stack.enter_context(self._table(name))
+                name: stack.enter_context(growing_table(self.out, name, SCHEMAS[name]))
                 for name in ("images", "coefficients", "flips")
             }
-            self.thumbnails = stack.enter_context(self._file("thumbnails.bin"))
+            self.thumbnails = stack.enter_context(growing_file(self.out / "thumbnails.bin"))
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error) -> None:
         self._stack.__exit__(*error)
-
-    @contextmanager
-    def _whole(self, name: str) -> Iterator[Path]:
-        """A temporary file that gets its name where nothing was raised."""
-        temporary = self.out / f".{name}.tmp"
-        try:
-            yield temporary
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.out / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @contextmanager
-    def _file(self, name: str):
-        with self._whole(name) as path, open(path, "wb") as file:
-            yield file
-
-    @contextmanager
-    def _table(self, name: str) -> Iterator[_Table]:
-        with (
-            self._whole(f"{name}.parquet") as path,
-            pq.ParquetWriter(path, SCHEMAS[name], compression="zstd") as writer,
-        ):
-            table = _Table(writer, rows_together(name))
-            yield table
-            table.flush()
-
-    @contextmanager
-    def _array(self, name: str) -> Iterator[_Rows]:
-        dtype, _ = ARRAYS[name]
-        width = self.run.array(name).shape[1]
-        with self._whole(f"{name}.npy") as path, open(path, "wb") as file:
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-                      "fortran_order": False, "shape": (self.n, width)}  # fmt: skip
-            np.lib.format.write_array_header_1_0(file, header)
-            yield _Rows(file, np.dtype(dtype))
 
     def _write(self, name: str, frame: pd.DataFrame) -> None:
         schema = SCHEMAS[name]
@@ -335,17 +283,6 @@ class _Assembly:
         shares = np.full(len(known), np.nan)
         np.divide(positive, known, out=shares, where=known > 0)
         return self.run.table("attributes").assign(prevalence_given=shares)
-
-
-class _Rows:
-    """An ``.npy`` file that grows by rows."""
-
-    def __init__(self, file, dtype: np.dtype):
-        self.file, self.dtype = file, dtype
-
-    def write(self, values: np.ndarray) -> None:
-        """Append rows."""
-        self.file.write(np.ascontiguousarray(values, self.dtype).tobytes())
 
 
 def _dense(column: pa.ChunkedArray) -> np.ndarray:
