@@ -28,7 +28,10 @@ PAGES = (
     ("views/flips.py", "Flips", ":material/swap_horiz:"),
     ("views/audit.py", "Audit", ":material/fact_check:"),
 )
-STATUS = {"complete": "", "running": " · training", "failed": " · failed", "": " · unknown"}
+STATUS = {
+    "complete": "", "running": " · training", "stopped": " · stopped", "failed": " · failed",
+    "": " · unknown",
+}  # fmt: skip
 
 
 def _name(run: RunSummary) -> str:

@@ -214,7 +214,8 @@ def run_or_stop(*needs: str) -> Run:
         st.stop()
     missing = [name for name in needs if not run.has(name)]
     if missing:
-        why = _WHY_MISSING.get(str(run.info.get("status")), _NOT_FINISHED)
+        status = "" if run.is_stopped else str(run.info.get("status"))
+        why = _WHY_MISSING.get(status, _NOT_FINISHED)
         empty_state("Nothing to show yet", f"{why} This view needs: {', '.join(missing)}.")
         st.page_link(
             "views/overview.py", label="See how it is going", query_params=state.query_for()

@@ -57,10 +57,12 @@ def _summaries(folders: tuple[tuple[str, str], ...]) -> list[RunSummary]:
 
 def _summary(name: str, path: Path) -> RunSummary:
     try:
-        info = Run(path).info
+        run = Run(path)
+        info = run.info
     except RunError as error:
         return RunSummary(name, path, "unreadable", "", 0, str(error))
-    status, created = str(info.get("status", "")), str(info.get("created", ""))
+    status = "stopped" if run.is_stopped else str(info.get("status", ""))
+    created = str(info.get("created", ""))
     n_images = info.get("n_images")
     return RunSummary(name, path, status, created, n_images if isinstance(n_images, int) else 0)
 

@@ -183,6 +183,11 @@ class Run:
         """Whether training has finished."""
         return self.info.get("status") == "complete"
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped training, and nobody went on since."""
+        return self.info.get("status") == "running" and bool(self.info.get("stopped"))
+
     def has(self, *names: str) -> bool:
         """Whether these tables or arrays are there (``"flips"``, ``"features"``, ...)."""
         return all(

@@ -33,7 +33,7 @@ from selfml.maps import MapsUnavailable, write_maps
 from selfml.metrics import mean_average_precision
 from selfml.nn.classifier import AttributeClassifier, build_classifier
 from selfml.nn.devices import shared_by
-from selfml.nn.fitting import Session, fit_stage, stop_on_signals
+from selfml.nn.fitting import Interrupted, Session, fit_stage, stop_on_signals
 from selfml.nn.input_pipeline import Batches, Field, rows_of
 from selfml.nn.model import SelfML
 from selfml.progress import Reporter
@@ -85,7 +85,12 @@ def train(
     keep_decisions(session.writer, decided, continues=continues)
     session.writer.write_text("config.toml", to_toml(config))
     session.writer.update(
-        status="running", seed=config.seed, recipe=config.recipe, stages=plan(config), **origin()
+        status="running",
+        stopped=False,
+        seed=config.seed,
+        recipe=config.recipe,
+        stages=plan(config),
+        **origin(),
     )
     if config.train.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -95,6 +100,9 @@ def train(
             data = prepare(session, root, dataset)
             Training(session, data).run()
             _finish(session)
+    except Interrupted:
+        session.writer.update(stopped=True)  # by somebody; a killed one cannot say so
+        raise
     except (DatasetError, ValueError) as error:
         session.writer.update(status="failed", message=str(error))
         raise

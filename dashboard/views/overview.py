@@ -88,7 +88,13 @@ def _progress(run: Run) -> None:
     quiet_s = _seconds_since(str(run.info.get("updated", "")))
     if len(history):
         quiet_s = min(quiet_s, _seconds_since(str(history["time"].iloc[-1])))
-    if quiet_s > QUIET_S:
+    if run.is_stopped:
+        st.warning(
+            "Training was stopped. `selfml train` with `--resume` goes on from the last saved "
+            "step.",
+            icon=":material/pause_circle:",
+        )
+    elif quiet_s > QUIET_S:
         st.warning(
             f"Nothing was written for {quiet_s / 60:,.0f} minutes, so training may have been "
             "stopped. `selfml train` with `--resume` goes on from the last saved step.",

@@ -145,6 +145,17 @@ def test_overview_of_a_run_in_training_shows_where_it_is(runs, monkeypatch):
     assert "Read again every" in text
 
 
+def test_a_run_that_somebody_stopped_is_not_called_training(tmp_path, monkeypatch):
+    run = build_tiny_run(tmp_path / "halted", status="running")
+    RunWriter(run).update(stopped=True)
+    app = _open("overview", monkeypatch, tmp_path, run="halted")
+    assert "Training was stopped." in app.warning[0].value
+    assert app.selectbox(key="url_run").options == ["halted · stopped"]
+    assert "was not finished" in _text(_open("flips", monkeypatch, tmp_path, run="halted"))
+    RunWriter(run).update(stopped=False)
+    assert "still training" in _text(_open("flips", monkeypatch, tmp_path, run="halted"))
+
+
 def test_map_without_places_names_the_command(runs, monkeypatch):
     assert "selfml map" in _text(_open("map", monkeypatch, runs, run="no_maps"))
 

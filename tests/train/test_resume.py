@@ -59,6 +59,7 @@ def test_interrupted_in_every_stage_is_the_same_run(trained, catalogue, tmp_path
             with pytest.raises(Interrupted):
                 train(catalogue, out, tiny_config(), resume=True, reporter=reporter)
             assert Run(out).info["status"] == "running"
+            assert Run(out).is_stopped
             assert reporter.reached[-1] == place[0]
     train(catalogue, out, tiny_config(), resume=True, reporter=QUIET)
     assert Run(out).is_complete
