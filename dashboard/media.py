@@ -93,7 +93,7 @@ def _thumbnail(name: str, image_index: int) -> bytes | None:
 
 
 def serve(request: Request) -> Response:
-    """Answer one address: 200 with WebP, 403 for a bad signature, 404 where there is no image."""
+    """Answer one address: 200 with the image, 403 for a bad signature, 404 where is none."""
     return _answer(request, "thumbnail", _thumbnail)
 
 
@@ -117,7 +117,8 @@ def _answer(request: Request, kind: str, read: Callable[[str, int], bytes | None
     if not data:
         return PlainTextResponse("No such image", 404, headers=headers)
     headers["Cache-Control"] = f"private, max-age={STEP_S}"
-    return Response(data, media_type="image/webp", headers=headers)
+    kind = "image/jpeg" if data.startswith(b"\xff\xd8\xff") else "image/webp"
+    return Response(data, media_type=kind, headers=headers)
 
 
 def route() -> Route:

@@ -15,6 +15,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         ),
         1: (
             *("selfml.data.*", "selfml.simplex", "selfml.hull", "selfml.basis", "selfml.flips"),
+            "selfml.frank_wolfe",
             *("selfml.calibration", "selfml.metrics", "selfml.attribute_metrics"),
             *("selfml.intervals", "selfml.categories", "selfml.agreement", "selfml.tracing"),
             *("selfml.explanation_metrics", "selfml.receipts"),

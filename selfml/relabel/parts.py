@@ -49,7 +49,7 @@ def part_schema(n_attributes: int, n_features: int) -> pa.Schema:
             ("term_classifier", each(pa.float32())),
             ("term_residual", each(pa.float32())),
             ("features", pa.list_(pa.float16(), n_features)),
-            ("thumbnail", pa.binary()),  # WebP
+            ("thumbnail", pa.binary()),  # JPEG
         ]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfml.data.decoding import (
+    JPEG_QUALITY,
     THUMBNAIL_PX,
-    WEBP_QUALITY,
     decode_upright,
-    encode_webp,
+    encode_jpeg,
     quiet_pillow,
     square,
 )
@@ -27,6 +28,9 @@ from selfml.relabel.source import Row, image_column
 AT_ONCE = 8  # images that a thread is handed together: handing over costs as well
 AHEAD = 256  # images that all decoding threads together may be ahead of the model
 PARQUET_ROWS = 32  # images of a Parquet file in memory at a time
+# Of an image's decoding so much is Python, which one thread runs at a time. Where images take
+# little more (64 px: .26 ms), two threads wait for each other and need .40 ms an image.
+PYTHON_S = 2e-4
 
 Photo = tuple[np.ndarray, bytes] | UnreadableImage
 
@@ -41,20 +45,22 @@ class Photos:
     size_px : int
         Side of the squares.
     thumbnails : bool
-        Also make WebP thumbnails, from the same decode; else these are empty.
+        Also make thumbnails, from the same decode; else these are empty. They are JPEG, since WebP
+        takes as long as a small network does.
     n_threads : int
-        That decode (Pillow releases the interpreter's lock).
+        That decode, at most (Pillow releases the interpreter's lock): see `PYTHON_S`.
     """
 
     def __init__(self, root: Path, size_px: int, *, thumbnails: bool = True, n_threads: int = 2):
         self.root, self.size_px, self.thumbnails = root, size_px, thumbnails
         self.n_threads = max(1, n_threads)
-        self._pool = ThreadPoolExecutor(self.n_threads)
+        self._pool: ThreadPoolExecutor | None = None
         self._streams: dict[str, _Stream] = {}
 
     def close(self) -> None:
         """Let go of threads and files."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
         for stream in self._streams.values():
             stream.close()
         self._streams = {}
@@ -66,6 +72,9 @@ class Photos:
             try:
                 for start in range(0, len(rows), AT_ONCE):
                     some = [self._fetch(row) for row in rows[start : start + AT_ONCE]]
+                    if self._pool is None:
+                        yield from self._begin(some)
+                        continue
                     waiting.append(self._pool.submit(list, map(self._attempt, some)))
                     if len(waiting) * AT_ONCE >= AHEAD:
                         yield from waiting.popleft().result()
@@ -75,11 +84,24 @@ class Photos:
                 for future in waiting:
                     future.cancel()
 
+    def _begin(self, some: list[Callable[[], bytes]]) -> list[Photo]:
+        """The first photos, without threads: they tell how many are of use for the others."""
+        photos, seconds = [], []
+        for fetch in some:
+            start = time.thread_time()
+            photos.append(self._attempt(fetch))
+            if not isinstance(photos[-1], UnreadableImage):
+                seconds.append(time.thread_time() - start)
+        if seconds:
+            useful = int(np.median(seconds) / PYTHON_S)
+            self._pool = ThreadPoolExecutor(max(1, min(self.n_threads, useful)))
+        return photos
+
     def _attempt(self, fetch: Callable[[], bytes]) -> Photo:
         try:
             image = decode_upright(fetch(), self.size_px)
-            webp = encode_webp(image, THUMBNAIL_PX, WEBP_QUALITY) if self.thumbnails else b""
-            return square(image, self.size_px), webp
+            jpeg = encode_jpeg(image, THUMBNAIL_PX, JPEG_QUALITY) if self.thumbnails else b""
+            return square(image, self.size_px), jpeg
         except UnreadableImage as error:
             return error
 

@@ -66,7 +66,7 @@ class Worker:
         begun = read_manifest(self.out)
         n_threads = n_threads or os.cpu_count() or 1
         self.relabeller = Relabeller(
-            Run(begun["run"]), coefficients=begun["coefficients"], threads=n_threads
+            Run(begun["run"]), coefficients=begun["coefficients"], threads=max(1, n_threads // 2)
         )
         self.plan = Plan(self.out / PLAN_FILE)
         self.photos = Photos(
@@ -111,8 +111,8 @@ class Worker:
                 thumbnails.append(None)
                 errors.append(str(photo))
                 continue
-            batch[n], webp = photo
-            thumbnails.append(webp or None)
+            batch[n], thumbnail = photo
+            thumbnails.append(thumbnail or None)
             errors.append(None)
             n += 1
             if n == PREDICT_BATCH:

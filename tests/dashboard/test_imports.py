@@ -22,6 +22,7 @@ ALLOWED = {
     "receipts",
     "simplex",
     "hull",
+    "frank_wolfe",
     "calibration",
     "corrections",
 } | {

@@ -33,6 +33,14 @@ def test_an_address_gives_the_picture(run, site):
     assert Image.open(io.BytesIO(body)).size == (96, 96)
 
 
+def test_thumbnails_of_a_relabelling_are_jpeg_and_said_to_be(run, site, monkeypatch):
+    sink = io.BytesIO()
+    Image.new("RGB", (5, 7), "red").save(sink, "JPEG")
+    monkeypatch.setattr(Run, "thumbnail", lambda self, offset, n_bytes: sink.getvalue())
+    status, headers, body = get(site, media.image_url(run, 3))
+    assert (status, headers["content-type"], body) == (200, "image/jpeg", sink.getvalue())
+
+
 def test_addresses_stay_the_same_for_an_hour(run, monkeypatch):
     monkeypatch.setattr(media.time, "time", lambda: 7200.0)
     first = media.image_url(run, 3)

@@ -1,0 +1,76 @@
+"""Photos on their way into a relabelling: pixels as in training, small thumbnails, fit threads."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from selfml.data.decoding import decode_image
+from selfml.data.garments import write_catalogue
+from selfml.data.messages import UnreadableImage
+from selfml.relabel import photos as p
+from selfml.relabel.source import Row
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("photos") / "drawn"
+    write_catalogue(out, n_images=40, size_px=200, clean_fraction=1.0)
+    return out.resolve()
+
+
+def rows_of(folder, extra=()):
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.jpg"))]
+    return [Row(name, name, -1, None, b"") for name in [*extra, *names]]
+
+
+def all_of(photos, rows):
+    try:
+        return list(photos.decoded(rows))
+    finally:
+        photos.close()
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_pixels_are_those_of_training_in_the_order_of_the_rows(folder, n_threads):
+    rows = rows_of(folder)
+    got = all_of(p.Photos(folder, 48, thumbnails=False, n_threads=n_threads), rows)
+    for row, (pixels, thumbnail) in zip(rows, got, strict=True):
+        np.testing.assert_array_equal(pixels, decode_image((folder / row.file).read_bytes(), 48))
+        assert thumbnail == b""
+
+
+def test_thumbnails_are_small_pictures_of_the_same(folder):
+    rows = rows_of(folder)[:4]
+    for row, (_, thumbnail) in zip(rows, all_of(p.Photos(folder, 48), rows), strict=True):
+        image = Image.open(io.BytesIO(thumbnail))
+        assert (image.format, image.size) == ("JPEG", (160, 160))
+        whole = Image.open(folder / row.file).resize((20, 20), Image.Resampling.BOX)
+        small = image.resize((20, 20), Image.Resampling.BOX)
+        off = np.abs(np.asarray(whole, float) - np.asarray(small, float))
+        assert off.mean() < 4  # of 255
+
+
+@pytest.mark.parametrize(("python_s", "threads"), [(10.0, 1), (1e-9, 3)])
+def test_photos_that_are_mostly_python_get_one_thread(folder, monkeypatch, python_s, threads):
+    monkeypatch.setattr(p, "PYTHON_S", python_s)
+    photos = p.Photos(folder, 48, n_threads=3)
+    assert len(list(photos.decoded(rows_of(folder)))) == 40
+    assert photos._pool._max_workers == threads
+    photos.close()
+
+
+def test_what_cannot_be_read_does_not_say_how_many_threads(folder, monkeypatch):
+    monkeypatch.setattr(p, "PYTHON_S", 1e-9)
+    photos = p.Photos(folder, 48, n_threads=3)
+    missing = [f"gone/{i}.jpg" for i in range(p.AT_ONCE)]
+    rows = rows_of(folder, extra=missing)
+    got = list(photos.decoded(rows[: p.AT_ONCE]))
+    assert all(isinstance(photo, UnreadableImage) for photo in got)
+    assert photos._pool is None
+    assert len(list(photos.decoded(rows[p.AT_ONCE :]))) == 40
+    assert photos._pool._max_workers == 3
+    photos.close()
