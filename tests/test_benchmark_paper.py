@@ -86,3 +86,24 @@ def test_operations_of_vgg_16_are_those_of_the_issue():
     classifier.build((None, 7, 7, 512))
     classifier.backbone = shapes
     assert steps.forward_operations(classifier, 224) == pytest.approx(30.9e9, rel=0.01)
+
+
+@pytest.mark.parametrize("per_call", [1, 8])
+def test_the_clock_counts_the_steps_after_the_first_calls(monkeypatch, per_call):
+    """28 steps, the last call of 8 half empty; each call takes as many seconds as it has steps."""
+    now = [0.0]
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: now[0])
+    clock = steps.Clock(28)
+    for first in range(0, 28, per_call):
+        now[0] += 100.0 if first < steps.WARM * per_call else min(per_call, 28 - first)
+        clock.on_train_batch_end(first + per_call - 1, {"loss": 0.5})
+    assert clock.each == 1.0
+
+
+def test_too_few_steps_are_refused_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
+    arguments = ["--steps", "24", "--set", "train.steps_per_call=8", "--work", str(tmp_path / "w")]
+    monkeypatch.setattr("sys.argv", ["paper_recipe", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        paper_recipe.main()
+    assert "--steps: must be over 24" in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()

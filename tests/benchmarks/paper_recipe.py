@@ -204,7 +204,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that draw; 0: all cores")
     parser.add_argument("--steps", type=int, default=60, help="of the step benchmark")
     parser.add_argument("--turns", type=int, default=5, help="of the step benchmark")
-    done = piece(parser.parse_args(), started)
+    chosen = parser.parse_args()
+    if wrong := steps.too_few(chosen.steps, configured(chosen)):
+        parser.error(wrong)
+    done = piece(chosen, started)
     if not done:
         print("the piece is over; call again to go on", file=sys.stderr)
     sys.exit(0 if done else MORE)

@@ -131,21 +131,34 @@ def forward_operations(classifier: AttributeClassifier, size_px: int) -> float:
 
 
 class Clock(keras.callbacks.Callback):
-    """Seconds a step, without the first calls; the loss is fetched, so that nothing is pending."""
+    """Seconds a step, without the first calls; the loss is fetched, so that nothing is pending.
+
+    A call of several steps (``train.steps_per_call``) says the number that its last step would
+    have, which in the last call may be more than there are.
+    """
 
     def __init__(self, steps: int):
         super().__init__()
-        self.steps, self.calls, self.from_step = steps, 0, 0
+        self.steps, self.calls, self.done, self.from_step = steps, 0, 0, 0
+        self.start = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        self.calls += 1
+        self.calls, self.done = self.calls + 1, min(batch + 1, self.steps)
         if self.calls == WARM:
             keep_freed_memory()
             float(logs["loss"])
-            self.from_step, self.start = batch + 1, time.perf_counter()
-        if batch + 1 == self.steps:
+            self.from_step, self.start = self.done, time.perf_counter()
+        elif self.done == self.steps:
             float(logs["loss"])
             self.each = (time.perf_counter() - self.start) / (self.steps - self.from_step)
+
+
+def too_few(n_steps: int, config: Config) -> str:
+    """What is wrong with so many steps a turn; empty where nothing is."""
+    untimed = WARM * config.train.steps_per_call
+    if n_steps > untimed:
+        return ""
+    return f"--steps: must be over {untimed}, the steps of calls that are not timed; got {n_steps}"
 
 
 def turns_of(makers: list[tuple[keras.Model, Callable[[int], Batches]]], steps: int, turns: int):
@@ -287,6 +300,8 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     # the weights' values cost nothing, and a machine may have no network
     config = with_settings(load_recipe(chosen.recipe), ["backbone.weights=none", *chosen.set])
+    if wrong := too_few(chosen.steps, config):
+        parser.error(wrong)
     load = os.getloadavg()[0]
     if chosen.mixed:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
