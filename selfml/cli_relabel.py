@@ -62,4 +62,6 @@ def relabel(
         )
     if done.n_unreadable:
         print(f"Why is in the column error of {out / 'parts'}/*.parquet.")
+    if done.warning:
+        print(done.warning)
     print("No flip is accepted without a look: nothing is proven of images not trained on.")
