@@ -211,6 +211,18 @@ def test_the_command_says_what_was_done_and_what_could_not_be_read(
     assert done.code == 0
     assert "3 images relabelled, 0 labels flipped; 1 images could not be read" in done.out
     assert "No flip is accepted without a look" in done.out
+    assert f": selfml export {tmp_path / 'out'} --out scores.csv --scores\n" in done.out
+    assert "Could not be read: 1 photo ('z.jpg'); why is in the column error of" in done.out
+    scores = tmp_path / "scores.csv"
+    done = selfml("export", tmp_path / "out", "--out", scores, "--scores")
+    assert "Could not be read, so without a row: 1 photo ('z.jpg')" in done.out
+    found = pd.read_csv(scores)
+    assert len(found) == 3
+    rows = rows_of(tmp_path / "out")
+    rows = rows[rows["error"].isna()]
+    assert found["file_name"].tolist() == rows["image_id"].tolist()
+    expected = 1 / (1 + np.exp(-np.stack(rows["score"]).astype(float)))
+    np.testing.assert_allclose(found[Run(trained).attributes], expected, atol=1e-4)
     assert Run(tmp_path / "out").table("images")["thumbnail_offset"].notna().sum() == 30
     one_line(selfml("relabel", trained, folder, "--out", tmp_path / "out"), "is complete")
 
