@@ -44,9 +44,10 @@ demo-run: demo-data
 
 demo: demo-run dashboard
 
+# Python's own answer to Ctrl-C would end as an error; the server has one that closes it quietly.
 dashboard: install
 	@echo "Opening the dashboard on http://localhost:$(PORT) (Ctrl-C ends it)"
-	@$(BIN)/streamlit run dashboard/app.py --server.port $(PORT) \
+	@trap '' INT; $(BIN)/streamlit run dashboard/app.py --server.port $(PORT) \
 	  --server.headless $(if $(filter 1,$(HEADLESS)),true,false)
 
 test: $(VENV)/.installed-tests chromium

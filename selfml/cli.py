@@ -143,7 +143,8 @@ def train(
     learned = sentence(record_gain(out, before))
     if learned:
         reporter.say(learned)
-    _show_tables(out)
+    _show_tables(out, first=1)
+    print(f"All else that was measured: {shlex.join(['selfml', 'evaluate', str(out)])}")
 
 
 @app.command()
@@ -264,12 +265,14 @@ def restore(
         print(f"{done.before}: the store as it was")
 
 
-def _show_tables(out: Path) -> None:
+def _show_tables(out: Path, first: int | None = None) -> None:
+    from itertools import islice
+
     from selfml.report import run_tables
     from selfml.run import Run
 
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for table in run_tables(Run(out)):
+    for table in islice(run_tables(Run(out)), first):
         console.print(table)
 
 

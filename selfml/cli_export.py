@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from selfml.decisions import Store
     from selfml.exchange.check import Comparison
     from selfml.export import Exported
+    from selfml.run import Run
 
 SHOWN = 50  # cells that differ
 CatalogueName = Annotated[
@@ -23,7 +25,9 @@ RunFolder = Annotated[Path, typer.Argument(help="A run directory that `selfml tr
 
 def export(
     run: RunFolder,
-    out: Annotated[Path, typer.Option(help="Corrected labels: a file, or a folder with photos.")],
+    out: Annotated[
+        Path, typer.Option(help="Corrected labels or scores: a file, or a folder with photos.")
+    ],
     kind: Annotated[
         str,
         typer.Option(
@@ -34,6 +38,9 @@ def export(
     data: Annotated[Path | None, typer.Option(help="The dataset, if it has moved.")] = None,
     all_flips: Annotated[
         bool, typer.Option(help="Every flip of the run, whether anybody has looked or not.")
+    ] = False,
+    scores: Annotated[
+        bool, typer.Option(help="No labels, but the probability of each (csv or parquet).")
     ] = False,
     min_confidence: Annotated[float, typer.Option(help="Leave out less sure flips.")] = 0.0,
     agreed_only: Annotated[
@@ -62,7 +69,8 @@ def export(
     """Write corrected labels in the input's format, and each flip with its evidence.
 
     Which flips is said by --decisions (those that people accepted), --auto-only (those that need no
-    look), --agreed-only or --min-confidence, or --all-flips.
+    look), --agreed-only or --min-confidence, or --all-flips. --scores writes a table of how likely
+    each image has each attribute in their place, also of images without labels.
     """
     from selfml.export import dataset_folder
     from selfml.export import export as write
@@ -71,6 +79,13 @@ def export(
     limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
     how = {"kind": kind, "image_url": image_url, "link": link, "overwrite": overwrite}
     opened = Run(run)
+    if scores:
+        _alone(
+            decisions=decisions, with_auto=with_auto, catalogue=catalogue, all_flips=all_flips,
+            data=data, image_url=image_url, link=link, **limits,
+        )  # fmt: skip
+        _export_scores(opened, out, kind=kind, overwrite=overwrite)
+        return
     if with_auto and not decisions:
         raise ValueError("--with-auto: goes with --decisions; without it see --auto-only")
     if catalogue and not decisions:
@@ -80,7 +95,7 @@ def export(
     if not (all_flips or decisions or auto_only or agreed_only or min_confidence):
         raise ValueError(
             "which flips? --decisions STORE exports those that people accepted, --auto-only those "
-            "that need no look, --all-flips every one"
+            "that need no look, --all-flips every one; --scores exports probabilities instead"
         )
     audited = {"with_auto": with_auto, "catalogue": catalogue}
     with decisions_of(decisions) as store:
@@ -88,10 +103,50 @@ def export(
     _say(done)
     if auto_only and not done.n_flips:
         print("No flip may be accepted without a look; `selfml evaluate` says why.")
-    if not done.from_input and dataset_folder(opened) is None:
-        print("The run names no folder of tables, so photos that could not be read are left out.")
-    elif not done.from_input:
+    if opened.table("attributes")["prevalence_given"].isna().all():
+        print(
+            "No label was given, and so none is corrected; how likely each image has each "
+            f"attribute: {scores_command(run)}"
+        )
+    if done.from_input:
+        return
+    if dataset_folder(opened) is not None:
         print("The dataset folder is gone, so rows of unreadable images are left out (see --data).")
+    _tell_unreadable(opened)
+
+
+def scores_command(run: Path) -> str:
+    """The command that exports the scores of a run, to be pasted."""
+    return shlex.join(["selfml", "export", str(run), "--out", "scores.csv", "--scores"])
+
+
+def _alone(**others: object) -> None:
+    """Refuse options that say which flips, or what photos: with --scores there are neither."""
+    for name, value in others.items():
+        if value:
+            raise ValueError(
+                f"--{name.replace('_', '-')}: does not go with --scores, which writes what is said "
+                "of every image; leave one of them out"
+            )
+
+
+def _export_scores(run: Run, out: Path, **how: Any) -> None:
+    from selfml.exchange.scores import export_scores
+
+    done = export_scores(run, out, **how)
+    print(
+        f"{done.file}: {done.n_images} images, the probability of each of {done.n_attributes} "
+        "attributes"
+    )
+    _tell_unreadable(run)
+
+
+def _tell_unreadable(run: Run) -> None:
+    from selfml.exchange.left_out import unreadable_sentence
+
+    said = unreadable_sentence(run, ", so without a row")
+    if said:
+        print(said)
 
 
 def _say(done: Exported) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from selfml.cli_export import RunFolder
+from selfml.cli_export import RunFolder, scores_command
 from selfml.cli_support import interruptible, quiet_import
 
 
@@ -36,6 +36,9 @@ def relabel(
     resume: Annotated[bool, typer.Option(help="Go on where an earlier call stopped.")] = False,
 ) -> None:
     """Correct and explain the labels of images that were not trained on."""
+    from selfml.exchange.left_out import unreadable_sentence
+    from selfml.run import Run
+
     with quiet_import():
         from selfml.relabel.start import Engine
         from selfml.relabel.start import relabel as start
@@ -57,9 +60,11 @@ def relabel(
     )
     if not done.n_flips:
         print(
-            "Labels that were not given cannot be flipped; what is said of each image is in the "
-            f"column label_score of {out / 'parts'}/*.parquet."
+            "Labels that were not given cannot be flipped; how likely each image has each "
+            f"attribute: {scores_command(out)}"
         )
     if done.n_unreadable:
-        print(f"Why is in the column error of {out / 'parts'}/*.parquet.")
+        print(unreadable_sentence(Run(out)))
+    if done.warning:
+        print(done.warning)
     print("No flip is accepted without a look: nothing is proven of images not trained on.")

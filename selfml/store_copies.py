@@ -153,7 +153,7 @@ def _refuse_to_replace(path: Path, force: bool) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", WAIT_S, uri=True)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", timeout=WAIT_S, uri=True)
     connection.isolation_level = None
     return connection
 

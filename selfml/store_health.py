@@ -51,7 +51,7 @@ def _is_file_writable(path: Path, limit_s: float) -> bool:
         return True
     try:
         connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=rw", limit_s, uri=True, isolation_level=None
+            f"{path.resolve().as_uri()}?mode=rw", timeout=limit_s, uri=True, isolation_level=None
         )
         try:
             connection.execute("SELECT count(*) FROM sqlite_master")  # unlike SELECT 1, it is read

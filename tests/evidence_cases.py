@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,22 @@ def recompute(
         run.array("terms_residual"),
     )
     return terms, scores
+
+
+def decide_strictly(run: Run, strict_category: np.ndarray | None = None) -> None:
+    """Make a whole run one in which strict evidence decides, with such a term of the category."""
+    writer = RunWriter(run.path)
+    model = replace(flips.read_evidence_model(run), strict_category=strict_category)
+    writer.write_text("evidence.json", model.to_json())
+    writer.write_text("config.toml", '[flips]\nmode = "strict"\n')
+    categories = run.table("images")["category"].tolist()
+    terms, scores = recompute(run, model, categories)
+    given = np.asarray(run.array("labels_given"))
+    corrected = flips.corrected_labels(given, terms.strict_score)
+    writer.write_array("labels_corrected", corrected)
+    writer.write_array("labels_strict", corrected)
+    truth = np.asarray(run.array("labels_true"))
+    writer.write_table("flips", flips.flips_frame(given, terms, scores, truth, mode="strict"))
 
 
 HAND_MODEL = EvidenceModel(

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from selfml.corrections import neutralise
+from selfml.exchange.flip_list import deciding_columns
 from selfml.export import Exported, export
-from selfml.flips import TERMS, read_evidence_model
+from selfml.flips import TERMS, read_evidence_model, sigmoid
 from selfml.reasons import REASONS
 from selfml.receipts import receipt, without_all
 from selfml.run import Run, RunWriter
+from tests.evidence_cases import decide_strictly
 from tests.tiny_dataset import Shop, open_shop, read_csv, write_csv
 
 
@@ -72,6 +74,45 @@ def test_terms_add_up_to_the_score(listed):
     assert (terms.abs() > 0.01).any().all()
     np.testing.assert_allclose(terms.sum(axis=1), listed["score"], atol=1e-5)
     assert ((listed["score"] > 0) == (listed["corrected"] == 1)).all()
+
+
+@pytest.mark.parametrize("with_category", [False, True])
+def test_where_strict_evidence_decides_the_terms_are_its_own(tiny_run, tmp_path, with_category):
+    """Those of receipts; they add up to the score shown, which says what was corrected."""
+    shop = open_shop(tiny_run, tmp_path)
+    n_rows, n_attributes, _ = read_evidence_model(shop.run).llr.shape
+    own = np.linspace(-1, 1, n_rows * n_attributes).reshape(n_rows, n_attributes)
+    decide_strictly(shop.run, own if with_category else None)
+    file = export(shop.run, tmp_path / "corrected.csv").flips_file
+    listed = pd.read_csv(file, keep_default_na=False)
+    terms = [name for name in listed if name.startswith("term_")]
+    names = ("bias", *(["category"] * with_category), "basis", "given")
+    assert terms == [f"term_{name}" for name in names]
+    assert list(listed)[list(listed).index("term_given") + 1 :][:3] == [
+        *("score", "full_score", "full_agrees")
+    ]
+    np.testing.assert_allclose(listed[terms].sum(axis=1), listed["score"], atol=5e-6)
+    assert ((listed["score"] > 0) == (listed["corrected"] == 1)).all()
+    np.testing.assert_allclose(listed["confidence"], sigmoid(abs(listed["score"])), atol=1e-6)
+    flips = shop.unverified(shop.run.table("flips"))
+    assert len(listed) == len(flips) > 20
+    assert not listed["full_agrees"].all()
+    for row, flip in zip(listed.to_dict("records"), flips.itertuples(), strict=True):
+        of = receipt(shop.run, flip.image_index, flip.attribute_index)
+        shown = [row[name] for name in terms]
+        np.testing.assert_allclose(shown, [of.strict_terms[name] for name in names], atol=1e-5)
+        assert row["full_score"] == pytest.approx(of.score, abs=1e-5)
+        assert row["full_agrees"] == of.strict_agrees
+
+
+def test_a_label_that_a_person_decided_has_no_terms(shop):
+    flips = shop.run.table("flips").head(2)
+    numbers = ["score", "strict_score", "strict_bias", "strict_basis", "term_given"]
+    flips.loc[1, numbers] = np.nan
+    found = deciding_columns(flips, read_evidence_model(shop.run), "strict")
+    numbers = found.drop(columns="full_agrees")
+    assert numbers.loc[0].notna().all()
+    assert numbers.loc[1].isna().all()
 
 
 def test_basis_images_carry_the_label_score(shop, listed):

@@ -18,7 +18,7 @@ from selfml.data.check_report import CheckReport
 from selfml.data.dataset import Dataset, DatasetError, scan_dataset
 from selfml.data.decoding import ImageFacts, for_each_image, probe_image
 from selfml.data.image_cache import MAX_UNREADABLE_FRACTION
-from selfml.data.messages import quote, some
+from selfml.data.messages import quote, several, some
 from selfml.data.splits import MIN_CLEAN_TRAIN, make_splits
 from selfml.data.storage import list_image_files
 
@@ -108,10 +108,10 @@ def _label_warnings(dataset: Dataset, table: pd.DataFrame) -> list[str]:
     """Return what training survives, but whoever reads its results should know."""
     warnings = []
     never = table["verified_positive"].to_numpy() == 0
-    groups = [("clean.csv", never, "they cannot be measured, nor their flips learned")]
+    groups = [("clean.csv", never, "there is nothing to measure, nor flips to learn")]
     for split, effect in (
-        ("train", "flips are not learned for them"),
-        ("test", "they cannot be measured"),
+        ("train", "no flips are learned"),
+        ("test", "there is nothing to measure"),
     ):
         rows = dataset.clean_split == split
         if rows.any():
@@ -121,8 +121,8 @@ def _label_warnings(dataset: Dataset, table: pd.DataFrame) -> list[str]:
         names = [dataset.attributes[j] for j in np.flatnonzero(absent)]
         if names:
             warnings.append(
-                f"{len(names)} attributes are never 1 in {place}, so {effect}: {some(names)}. "
-                "Verify images that have them."
+                f"{several(len(names), 'attribute is', 'attributes are')} never 1 in {place}, so "
+                f"{effect}: {some(names)}. Verify images that have them."
             )
     if dataset.is_clean.all():
         warnings.append(
@@ -146,13 +146,16 @@ def _note_unlisted(dataset: Dataset, warnings: list[str]) -> int:
     in_folder = list_image_files(dataset.root)
     if dataset.parquet is not None and in_folder:
         warnings.append(
-            f"images.parquet is read, so {len(in_folder)} image files in the folder are ignored."
+            "images.parquet is read, so "
+            f"{several(len(in_folder), 'image file beside it is', 'image files beside it are')} "
+            "ignored."
         )
     stored = in_folder if dataset.parquet is None else set(dataset.parquet.rows)
     unlisted = sorted(stored - set(dataset.file_names))
     if unlisted:
+        none = f"no row in {dataset.labels_file.name} and"
         warnings.append(
-            f"{len(unlisted)} images have no row in {dataset.labels_file.name} and are ignored, "
+            f"{several(len(unlisted), f'image has {none} is', f'images have {none} are')} ignored, "
             f"such as {quote(unlisted[0])}."
         )
     return len(unlisted)

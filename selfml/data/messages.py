@@ -45,6 +45,11 @@ def some(names: Iterable[str], limit: int = 5) -> str:
     return ", ".join(quote(name) for name in names[:limit]) + more
 
 
+def several(n: int, one: str, more: str) -> str:
+    """Return a number with what there is so many of: "1 row is" or "2 rows are"."""
+    return f"{n} {one if n == 1 else more}"
+
+
 def quote(value: object) -> str:
     """Return a value for a message: on one line, at most 60 characters, in quotes."""
     text = str(value)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from selfml.data.messages import DatasetError, Findings, UnreadableImage, quote
+from selfml.data.messages import DatasetError, Findings, UnreadableImage, quote, several
 from selfml.data.tables import Table, tidy_name
 
 MAX_FILE_BYTES = 200_000_000  # our choice: no catalogue photo is larger; it is never read
@@ -161,7 +161,8 @@ def look_for_images(
     if missing:
         place = "images.parquet" if parquet is not None else "the folder"
         findings.warnings.append(
-            f"{labels.file}: {len(missing)} images are not in {place}, the first in row "
+            f"{labels.file}: {several(len(missing), 'image is', 'images are')} not in {place}, the "
+            f"first in row "
             f"{missing[0][0]} ({quote(missing[0][1])}). Add them or remove the rows."
         )
 

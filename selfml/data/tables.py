@@ -3,7 +3,6 @@
 import csv
 import difflib
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -11,7 +10,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from selfml.corrections import restore
-from selfml.data.messages import DatasetError, Findings, has_control, quote, some
+from selfml.data.messages import DatasetError, Findings, has_control, quote, several, some
+from selfml.data.spelling import misspelt
 
 LABEL_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": 255}  # 255 is -1 as int8
 _RESERVED = ("file_name", "category", "split")
@@ -88,9 +88,11 @@ def without_repeats(table: Table, findings: Findings) -> Table:
             "Remove the wrong one."
         )
     if repeats:
+        alike = "an earlier row exactly and"
+        rows = several(len(repeats), f"row repeats {alike} is", f"rows repeat {alike} are")
         findings.warnings.append(
-            f"{table.file}: {len(repeats)} rows repeat an earlier row exactly and are dropped, the "
-            f"first in row {table.rows[repeats[0]]} ({quote(table.names[repeats[0]])})."
+            f"{table.file}: {rows} dropped, the first in row "
+            f"{table.rows[repeats[0]]} ({quote(table.names[repeats[0]])})."
         )
     findings.count("n_duplicate_rows", len(repeats))
     findings.count("n_conflicting_rows", conflicts)
@@ -109,9 +111,11 @@ def aligned(
     unlisted = len(table.names) - len(where)
     if unlisted:
         first = next(i for i, name in enumerate(table.names) if name not in row_of)
+        unknown = f"an image that {labels.file} does not list and"
+        noted = several(unlisted, f"row names {unknown} is", f"rows name {unknown} are")
         findings.warnings.append(
-            f"{table.file}: {unlisted} rows name an image that {labels.file} does not list and are "
-            f"ignored, the first in row {table.rows[first]} ({quote(table.names[first])})."
+            f"{table.file}: {noted} ignored, the first in row "
+            f"{table.rows[first]} ({quote(table.names[first])})."
         )
     findings.count(f"n_{Path(table.file).stem}_rows_unlisted", unlisted)
     full = np.full((len(labels.names), len(labels.attributes)), -1, np.int8)
@@ -202,8 +206,8 @@ def _choose_attributes(
 ) -> tuple[str, ...]:
     """Return the attribute columns to read; warn where they differ from the labels file's.
 
-    In clean.csv a column is an error that is one of the labels file misspelt (:func:`_misspelt`):
-    what was verified of it would not count.
+    In clean.csv a column is an error that is one of the labels file misspelt
+    (:mod:`selfml.data.spelling`): what was verified of it would not count.
     """
     if known is None:
         if "split" in header:
@@ -224,7 +228,7 @@ def _choose_attributes(
     extra = [name for name in header if name not in known and name not in _RESERVED]
     absent = [name for name in known if name not in header]
     verified = file == "clean.csv"
-    meant = {a: b for a in extra for b in absent if verified and _misspelt(a, b)}
+    meant = {a: b for a in extra for b in absent if verified and misspelt(a, b)}
     for name, other in meant.items():
         findings.error(
             f"{file}, row 1: column {quote(name)} is not in the labels file, whose {quote(other)} "
@@ -232,34 +236,19 @@ def _choose_attributes(
         )
     extra = [name for name in extra if name not in meant]
     if extra:
+        note = "not in the labels file and"
         close = difflib.get_close_matches(extra[0], absent, 1)
         hint = f" Did you mean {quote(close[0])}?" if close else ""
         findings.warnings.append(
-            f"{file}: {len(extra)} columns are not in the labels file and are ignored: "
-            f"{some(extra)}.{hint}"
+            f"{file}: {several(len(extra), f'column is {note} is', f'columns are {note} are')} "
+            f"ignored: {some(extra)}.{hint}"
         )
     if absent:
         findings.warnings.append(
-            f"{file}: {len(absent)} attributes have no column, so their labels are unknown there "
-            f"and masked: {some(absent)}."
+            f"{file}: {several(len(absent), 'attribute has', 'attributes have')} no column, so the "
+            f"labels are unknown there and masked: {some(absent)}."
         )
     return shared
-
-
-def _misspelt(name: str, meant: str) -> bool:
-    """Whether two names differ in case, blanks and dashes alone, or in one letter left out within.
-
-    Not in a letter that is another one ("u-neck" and "v-neck", "size_1" and "size_2"), nor at an
-    end ("symmetric" and "asymmetric", "short" and "shorts"): these may well be two attributes.
-    """
-    a, b = (re.sub(r"[\s_-]+", "", text).casefold() for text in (name, meant))
-    if a == b:
-        return True
-    short, long = sorted((a, b), key=len)
-    if len(long) != len(short) + 1:
-        return False
-    same = next((i for i, (x, y) in enumerate(zip(short, long, strict=False)) if x != y), 0)
-    return same > 0 and short[same:] == long[same + 1 :] and long[same].isalpha()
 
 
 def _row_codes(here, cells, columns, attributes, findings) -> bytes:

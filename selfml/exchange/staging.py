@@ -7,7 +7,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 class Staging:
@@ -49,6 +51,19 @@ class Staging:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write piece by piece, front to back."""
+        path = self._aside / "new" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.files[name] = (digest, path.stat().st_size)
 
     def publish(self) -> None:
         """Rename all to their names, in the order of writing; what had a name before goes."""

@@ -10,6 +10,7 @@ from typing import Any
 from selfml.exchange.manifest import fingerprint, manifest_of, read_manifest
 
 FORMATS = ("csv", "parquet", "huggingface", "label-studio")
+SCORES_FORMATS = ("csv", "parquet")
 BY_SUFFIX = {".parquet": "parquet", ".json": "label-studio"}
 EXAMPLES = {
     "csv": "corrected.csv",
@@ -20,10 +21,11 @@ EXAMPLES = {
 
 @dataclass(frozen=True)
 class Targets:
-    """The file or folder that was named, and what lies beside it."""
+    """The file or folder that was named, and what lies beside it; of scores the manifest alone."""
 
     out: Path
     kind: str
+    scores: bool = False
 
     @property
     def folder(self) -> bool:
@@ -51,12 +53,19 @@ class Targets:
     @property
     def files(self) -> list[Path]:
         """All files but the manifest; not the folder."""
+        if self.scores:
+            return [self.out]
         found = [None if self.folder else self.out, self.flips, self.interface]
         return [path for path in found if path]
 
 
-def targets(out: Path, kind: str = "") -> Targets:
+def targets(out: Path, kind: str = "", *, scores: bool = False) -> Targets:
     """What an export to ``out`` writes; without a kind its ending says it, else csv.
+
+    Parameters
+    ----------
+    scores : bool
+        It is one of scores (:mod:`selfml.exchange.scores`), which are a CSV or a Parquet file.
 
     Raises
     ------
@@ -66,7 +75,12 @@ def targets(out: Path, kind: str = "") -> Targets:
     kind = kind or BY_SUFFIX.get(out.suffix.lower(), "csv")
     if kind not in FORMATS:
         raise ValueError(f"--format: must be one of {', '.join(FORMATS)}, got {kind!r}")
-    to = Targets(out, kind)
+    if scores and kind not in SCORES_FORMATS:
+        raise ValueError(
+            f"--scores: writes a {' or '.join(SCORES_FORMATS)} file, not {kind}; name one, e.g. "
+            "--out scores.csv"
+        )
+    to = Targets(out, kind, scores)
     if out.is_dir() and not to.folder:
         example = out / EXAMPLES[kind]
         raise ValueError(f"--out: {out} is a folder; name a file, e.g. {example}")
@@ -96,6 +110,11 @@ def refuse_foreign(to: Targets, *, overwrite: bool) -> None:
         owner = said.get("output")
         what = f"belongs to the export {owner}" if owner else "was not written by an export"
         raise ValueError(f"--out: {to.manifest} {what}; name another file, or say --overwrite")
+    if said and bool(said.get("options", {}).get("scores")) != to.scores:
+        what = "labels" if to.scores else "scores"
+        raise ValueError(
+            f"--out: {to.out} is an export of {what}; name another file, or say --overwrite"
+        )
     for path in to.files:
         if not path.exists():
             continue

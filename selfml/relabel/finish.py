@@ -25,6 +25,7 @@ from selfml.progress import Advance
 from selfml.relabel import parts
 from selfml.relabel.growing import growing_array, growing_file, growing_table
 from selfml.relabel.plan import Plan
+from selfml.relabel.unlike import Unlike
 from selfml.run import Run, RunWriter
 from selfml.run_format import ARRAYS, SCHEMAS, SPLITS
 
@@ -47,8 +48,8 @@ LISTED_UNREADABLE = 1000  # in run.json; the parts have them all
 
 def finish(
     run: Run, out: Path, plan: Plan, *, check: Callable[[], None], advance: Advance
-) -> tuple[int, int, int]:
-    """Write the run's files; returns its images, how many are unreadable, and its flips.
+) -> tuple[int, int, int, str]:
+    """Write the run's files; returns its images, how many are unreadable, its flips, a warning.
 
     May be repeated: it writes the same.
     """
@@ -81,7 +82,7 @@ def finish(
     )
     _measure(writer, n_readable)
     writer.update(status="complete", stage="complete", message="")
-    return n_readable, n_bad, made.n_flips
+    return n_readable, n_bad, made.n_flips, str(made.unlike)
 
 
 def _take_over(source: Path, target: Path) -> None:
@@ -143,6 +144,7 @@ class _Assembly:
         self.usage, self.mass = np.zeros(n_atoms, np.int64), np.zeros(n_atoms)
         self.known = np.zeros((2, len(run.attributes)), np.int64)  # given labels, and ones
         self.splits: dict[str, int] = {}
+        self.unlike = Unlike.of(run)
         self.at, self.n_flips = 0, 0
 
     def __enter__(self) -> _Assembly:
@@ -205,9 +207,11 @@ class _Assembly:
         dense = {name: _dense(part[name]) for name in SOURCES.values() if name}
         index = part["basis_index"].combine_chunks()
         counts = np.asarray(index.value_lengths(), np.int64)
+        distance = part["hull_distance"].to_numpy()
+        self.unlike.add(distance)
         self._images(
             part["image_id"].to_pylist(), part["category"].to_pylist(), UNSEEN,
-            part["hull_distance"].to_numpy(), counts, part["thumbnail"].to_pylist(),
+            distance, counts, part["thumbnail"].to_pylist(),
         )  # fmt: skip
         shape = (n, len(self.run.attributes))
         for name, array in self.arrays.items():

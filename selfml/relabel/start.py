@@ -56,12 +56,15 @@ class Done:
     ----------
     path : Path
     n_images, n_unreadable, n_flips : int
+    warning : str
+        In one line, where the images are unlike those trained on (:mod:`selfml.relabel.unlike`).
     """
 
     path: Path
     n_images: int
     n_unreadable: int
     n_flips: int
+    warning: str = ""
 
 
 def relabel(

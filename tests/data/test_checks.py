@@ -99,7 +99,7 @@ def test_images_without_a_row_are_counted(folder):
     assert report.ok
     assert report.counts["n_images_without_row"] == 1
     assert (
-        "1 images have no row in labels.csv and are ignored, such as 'extra/new.JPG'"
+        "1 image has no row in labels.csv and is ignored, such as 'extra/new.JPG'"
         in (report.warnings[0])
     )
 
@@ -158,11 +158,11 @@ def test_attributes_that_cannot_be_measured_are_a_warning(folder):
     report = check_dataset(folder)
     assert report.ok
     never, train, test = report.warnings
-    assert never.startswith("1 attributes are never 1 in clean.csv, so they cannot be measured")
+    assert never.startswith("1 attribute is never 1 in clean.csv, so there is nothing to measure")
     assert "'a0'" in never
-    assert train.startswith("1 attributes are never 1 in the train rows of clean.csv, so flips")
+    assert train.startswith("1 attribute is never 1 in the train rows of clean.csv, so no flips")
     assert "'a2'" in train
-    assert test.startswith("1 attributes are never 1 in the test rows of clean.csv, so they")
+    assert test.startswith("1 attribute is never 1 in the test rows of clean.csv, so there")
     assert "'a1'" in test
     text = [line.split(",") for line in (folder / "labels.csv").read_text().splitlines()]
     write_csv(folder / "labels.csv", text[0], [[r[0], "0", *r[2:]] for r in text[1:]])

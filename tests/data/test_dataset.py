@@ -146,7 +146,7 @@ def test_rows_repeated_exactly_are_dropped_with_a_warning(folder):
     scan = scan_dataset(folder)
     assert list(scan.dataset.file_names) == ["0.png", "1.png"]
     assert scan.counts["n_duplicate_rows"] == 2
-    assert scan.warnings[0].startswith("labels.csv: 1 rows repeat an earlier row exactly")
+    assert scan.warnings[0].startswith("labels.csv: 1 row repeats an earlier row exactly")
     assert "row 4 ('0.png')" in scan.warnings[0]
 
 
@@ -159,8 +159,12 @@ def test_verified_columns_that_differ_are_warned(tmp_path):
     assert extra == (
         "clean.csv: 2 columns are not in the labels file and are ignored: 'tees', 'note'."
     )
-    assert absent.startswith("clean.csv: 1 attributes have no column")
+    assert absent.startswith("clean.csv: 1 attribute has no column")
     assert "'T-Shirt'" in absent
+    write(root, "clean.csv", "file_name,Red,T-Shirt,note\n000.png,1,1,seen by Jo\n")
+    assert read_dataset(root).warnings[0] == (
+        "clean.csv: 1 column is not in the labels file and is ignored: 'note'."
+    )
 
 
 NAMES = "file_name,Red,sleeveless,v-neck,Long Sleeve"
@@ -177,6 +181,7 @@ def four(tmp_path) -> Path:
     ("name", "meant"),
     [
         *(("sleevless", "sleeveless"), ("sleeeveless", "sleeveless"), ("red", "Red")),
+        *(("sleevelses", "sleeveless"), ("Lnog Sleeve", "Long Sleeve"), ("v-nekc", "v-neck")),
         *(("V-neck", "v-neck"), ("v neck", "v-neck"), ("long_sleeve", "Long Sleeve")),
     ],
 )
@@ -200,6 +205,7 @@ def test_a_misspelt_column_of_what_was_verified_is_an_error(four, name, meant):
         *(("symmetric", "asymmetric"), ("washed", "unwashed"), ("short", "shorts")),
         *(("v-neck", "u-neck"), ("size_10", "size_11"), ("pattern_1", "pattern_12")),
         *(("with sleeves", "without sleeves"), ("size 1x0", "size 110")),
+        *(("size_12", "size_21"), ("a1", "1a"), ("abcd", "badc"), ("sleeves", "sseevel")),
     ],
 )
 def test_names_that_are_merely_alike_may_be_two_attributes(tmp_path, given, here):
@@ -218,7 +224,8 @@ def test_verified_rows_without_an_image_are_ignored(folder):
     assert scan.dataset.is_clean.tolist() == [True, False, False]
     assert scan.dataset.labels_truth.tolist() == [[-1, -1], [-1, -1], [0, 1]]
     assert scan.counts["n_clean_rows_unlisted"] == scan.counts["n_truth_rows_unlisted"] == 1
-    assert "clean.csv: 1 rows name an image that labels.csv does not list" in scan.warnings[0]
+    said = "clean.csv: 1 row names an image that labels.csv does not list and is ignored"
+    assert said in scan.warnings[0]
     assert "row 3 ('other.png')" in scan.warnings[0]
 
 

@@ -13,13 +13,14 @@ from selfml.data.dataset import DatasetError
 from selfml.exchange.check import compare
 from selfml.export import export, outlook
 from selfml.flips import read_evidence_model
+from selfml.nn.fitting import Interrupted
 from selfml.receipts import receipt
-from selfml.relabel.start import Engine
+from selfml.relabel.start import Engine, relabel
 from selfml.run import Run, RunError, RunWriter
 from selfml.train import train
 from tests.command import command_line, one_line
 from tests.train.relabelling import QUIET, go, rows_of
-from tests.training import tiny_config
+from tests.training import Interrupting, tiny_config
 
 pytestmark = pytest.mark.slow
 ARRAYS = ("features", "label_scores", "terms_classifier", "terms_residual")
@@ -210,8 +211,47 @@ def test_the_command_says_what_was_done_and_what_could_not_be_read(
     assert done.code == 0
     assert "3 images relabelled, 0 labels flipped; 1 images could not be read" in done.out
     assert "No flip is accepted without a look" in done.out
+    assert f": selfml export {tmp_path / 'out'} --out scores.csv --scores\n" in done.out
+    assert "Could not be read: 1 photo ('z.jpg'); why is in the column error of" in done.out
+    scores = tmp_path / "scores.csv"
+    done = selfml("export", tmp_path / "out", "--out", scores, "--scores")
+    assert "Could not be read, so without a row: 1 photo ('z.jpg')" in done.out
+    found = pd.read_csv(scores)
+    assert len(found) == 3
+    rows = rows_of(tmp_path / "out")
+    rows = rows[rows["error"].isna()]
+    assert found["file_name"].tolist() == rows["image_id"].tolist()
+    expected = 1 / (1 + np.exp(-np.stack(rows["score"]).astype(float)))
+    np.testing.assert_allclose(found[Run(trained).attributes], expected, atol=1e-4)
     assert Run(tmp_path / "out").table("images")["thumbnail_offset"].notna().sum() == 30
     one_line(selfml("relabel", trained, folder, "--out", tmp_path / "out"), "is complete")
+
+
+@pytest.mark.parametrize(("scale", "warned"), [(1.0, False), (0.1, True), (np.nan, False)])
+def test_photos_unlike_those_trained_on_are_warned_of(
+    trained, catalogue, tmp_path, monkeypatch, capsys, scale, warned
+):
+    """As if the training run's own had all lain closer; also where a stopped one goes on."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    images = Run(run).table("images")
+    distance = scale * images["hull_distance"]
+    RunWriter(run).write_table("images", images.assign(hull_distance=distance))
+    out = tmp_path / "out"
+    with pytest.raises(Interrupted):
+        relabel(run, catalogue, out, reporter=Interrupting("relabelling", 80), shard_images=40)
+    selfml = command_line(monkeypatch, capsys)
+    options = ("--shard-images", 40, "--no-thumbnails")
+    one_line(selfml("relabel", run, catalogue, "--out", out, *options), "add --resume")
+    done = go(run, catalogue, out, resume=True)
+    assert bool(done.warning) == warned
+    selfml = selfml("relabel", run, catalogue, "--out", tmp_path / "again", *options)
+    assert selfml.out.count("Warning: ") == warned
+    if warned:
+        limit = np.quantile(distance[images["split"] != "clean_train"], 0.99)
+        far = Run(out).table("images").query("split == 'noisy_test'")["hull_distance"] > limit
+        assert f"({far.sum()} of 150)" in done.warning
+        assert far.sum() > 75
+        assert done.warning in selfml.out.splitlines()
 
 
 def test_its_corrected_labels_are_exported_without_the_basis_images(relabelled, tmp_path):
