@@ -17,10 +17,15 @@ def categories(run: Run) -> list[str]:
     return ["", *load.frame(run, frames.categories)]
 
 
-def usual(run: Run, box: DeltaGenerator, *, widths: bool = False) -> None:
+def usual(run: Run, box: DeltaGenerator, order: str, *, widths: bool = False) -> None:
     """Attribute, category, direction and order, drawn into ``box``.
 
-    ``widths``: as wide as a row of them has room for, else as wide as the box.
+    Parameters
+    ----------
+    order : str
+        A key of ``frames.flips.SORTS``: the view's own.
+    widths : bool
+        As wide as a row of them has room for, else as wide as the box.
     """
 
     def width(px: int) -> dict[str, int]:
@@ -40,9 +45,10 @@ def usual(run: Run, box: DeltaGenerator, *, widths: bool = False) -> None:
         "Change", list(DIRECTIONS), format_func=DIRECTIONS.get, required=True,
         **state.bind("direction", DIRECTIONS),
     )  # fmt: skip
+    orders = list(dict.fromkeys([order, *frames.SORTS]))
     box.selectbox(
-        "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], **width(178),
-        **state.bind("sort", frames.SORTS),
+        "Order", orders, format_func=lambda s: frames.SORTS[s][0], **width(178),
+        **state.bind("sort", orders),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ IMAGE_COLUMNS = ["image_id", "category", "split"]
 
 #: what a reader may sort by -> (words, ascending keys before image and attribute)
 SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "mixed": ("Attributes in turn", ("f.mixed",)),
     "confidence": ("Most confident first", ("-f.confidence",)),
     "doubt": ("Least confident first", ("f.confidence",)),
     "attribute": ("By attribute", ("f.attribute_index", "-f.confidence")),
@@ -146,10 +147,10 @@ def _tables(query: FlipQuery, without: np.ndarray | None = None) -> dict[str, np
 
 
 def _flips(run: Run) -> str:
-    """The kept flips, with ``bare``: ``selfml.reasons.stands_without_any``."""
+    """The kept flips; ``bare`` is ``selfml.reasons.stands_without_any``."""
     mode = deciding_mode(run)
     rest = "f.score - f.term_basis" if mode == "full" else "f.strict_score - f.strict_basis"
-    text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1) AS bare"
+    text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1)"
     return kept(run, "flips", text, _priors(run.path, _changed_ns(run), mode))
 
 

@@ -21,7 +21,7 @@ SPLIT_NAMES = {name: name.replace("_", " ") for name in SPLITS}
 def choose(run: Run) -> None:
     """The filters; each is a field of the address."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    flip_filters.usual(run, row, widths=True)
+    flip_filters.usual(run, row, flip_panels.ORDER, widths=True)
     more(row, run)
 
 

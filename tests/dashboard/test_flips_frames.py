@@ -118,7 +118,11 @@ def test_pages_hold_every_flip_once_in_order(run: Run, everything: pd.DataFrame,
     whole = pd.concat(pages, ignore_index=True)
     assert len(whole) == len(everything)
     assert not whole.duplicated(KEY).any()
+    whole["bare"] = stands_without_any(whole, read_evidence_model(run), "full")
+    surest = whole.sort_values(["confidence", "image_index"], ascending=[False, True])
+    whole["turn"] = surest.groupby(["attribute_index", "corrected"]).cumcount()
     order = {
+        "mixed": [("turn", True), ("bare", True), ("confidence", False)],
         "confidence": [("confidence", False)],
         "doubt": [("confidence", True)],
         "attribute": [("attribute_index", True), ("confidence", False)],
@@ -128,6 +132,20 @@ def test_pages_hold_every_flip_once_in_order(run: Run, everything: pd.DataFrame,
     names, ascending = zip(*order, strict=True)
     sorted_ = whole.sort_values(list(names), ascending=list(ascending), kind="stable")
     assert sorted_.index.tolist() == list(range(len(whole)))
+
+
+def test_attributes_take_turns_whatever_is_filtered(run: Run, everything: pd.DataFrame):
+    """Flips of the same turn: those that rest on basis images come before those that do not."""
+    page = frames.flips_page(run, FlipQuery(sort="mixed"), 1, 1_000)
+    groups = everything.groupby(["attribute_index", "corrected"])["confidence"].max()
+    first = page.head(len(groups)).set_index(["attribute_index", "corrected"])
+    assert first["confidence"].to_dict() == groups.to_dict()
+    bare = stands_without_any(first.reset_index(), read_evidence_model(run), "full")
+    assert bare.any()
+    assert bare.tolist() == sorted(bare)
+    tops = frames.flips_page(run, FlipQuery(sort="mixed", category="tops"), 1, 1_000)
+    same = page[page["category"] == "tops"]
+    assert tops[KEY].to_numpy().tolist() == same[KEY].to_numpy().tolist()
 
 
 def test_a_page_has_what_the_cards_show(run: Run):
