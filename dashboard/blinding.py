@@ -45,7 +45,7 @@ def of_query(query: FlipQuery) -> FlipQuery:
 
 def of_counts(counts: dict[str, int]) -> dict[str, int]:
     """Counts of a list, which may be a list of one."""
-    return counts | {"right": 0, "wrong": 0} if is_blind() else counts
+    return counts | {"right": 0, "wrong": 0, "learned": 0} if is_blind() else counts
 
 
 def of_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -146,7 +146,8 @@ def flips(counts: pd.DataFrame) -> go.Figure:
                 orientation="h", name=name, x=sign * n, y=rows(counts),
                 marker={"color": color}, customdata=words,
                 hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} flips; right: "
-                "%{customdata[2]:,} of %{customdata[3]:,} verified<extra>" + name + "</extra>",
+                "%{customdata[2]:,} of %{customdata[3]:,} verified, not trained on<extra>"
+                + name + "</extra>",
             )
         )  # fmt: skip
     figure.update_layout(barmode="relative")

@@ -156,9 +156,13 @@ def flip_counts(run: Run, scope: str = "") -> pd.DataFrame:
     -------
     DataFrame
         attribute_index, attribute, to_1, to_0, to_1_correct, to_0_correct, to_1_judged,
-        to_0_judged (how many of them are known to be right, and are known at all).
+        to_0_judged (how many of them are known to be right, and are known at all: of images that
+        the evidence was not learned from).
     """
     frame = label_counts(run, scope)[["attribute_index", "attribute", *FLIP_COUNTS]]
+    if "clean_train" in SCOPES[scope]:
+        judged = [name for name in FLIP_COUNTS if name not in DIRECTIONS]
+        frame = frame.assign(**label_counts(run, "unseen")[judged])
     order = (frame["to_1"] + frame["to_0"]).sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -35,7 +36,7 @@ KEPT = {
     "flips": """
         WITH rows AS (
             SELECT file_row_number AS row, image_index, attribute_index, corrected, confidence,
-                   strict_agrees, auto_accept, truth, {bare} AS bare
+                   strict_agrees, auto_accept, truth, {bare} AS bare, {learned} AS learned
             FROM read_parquet(?, file_row_number = true) f
         ), dealt AS (
             SELECT *, row_number() OVER (
@@ -49,6 +50,7 @@ KEPT = {
     "images": "SELECT image_index, category, split FROM read_parquet(?)",
     "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
+NO_COLUMNS = {"bare": "false", "learned": "false"}
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
 _tables: OrderedDict[str, None] = OrderedDict()
@@ -110,30 +112,40 @@ def _answer(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
             raise damaged(", ".join(named), error) from error
 
 
-def kept(run: Run, name: str, bare: str = "false", values: Sequence[Any] = ()) -> str:
+def kept(
+    run: Run, name: str, columns: Mapping[str, str] = NO_COLUMNS, values: Sequence[Any] = ()
+) -> str:
     """Name, for a query, of a table of the run; loaded when first asked for.
 
     Parameters
     ----------
     name : str
         A key of ``KEPT``; row ``r`` of the file is ``rowid`` r, where the order is the file's.
-    bare : str
-        Which ``flips`` stand without any basis image, in SQL over the file's columns.
+    columns : mapping of str
+        The keys of ``NO_COLUMNS``, in SQL over the columns of the file of ``flips``, called f:
+        which stand without any basis image, and which are of images that training learned from.
     values : sequence
-        Of the question marks in ``bare``.
+        Of the question marks in ``columns``; the other files that are read are Paths.
     """
     path = run.table_path(name)
+    versions = [_version(file) for file in (*values, path) if isinstance(file, Path)]
+    values = [str(value) if isinstance(value, Path) else value for value in values]
+    key = f"{versions} {columns} {values}"
+    table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
+    with _lock:
+        _origins[table] = KEPT[name].format(**columns), [*values, str(path)]
+        _load(table)
+        _drop_oldest()
+    return table
+
+
+def _version(path: Path) -> str:
+    """Changes where the file does."""
     try:
         stat = path.stat()
     except OSError as error:
         raise damaged(path, error) from error
-    key = f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino} {bare} {[*values]}"
-    table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
-    with _lock:
-        _origins[table] = KEPT[name].format(bare=bare), [*values, str(path)]
-        _load(table)
-        _drop_oldest()
-    return table
+    return f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
 
 
 def _load(table: str) -> None:

@@ -38,8 +38,9 @@ SUMMARY = {
     "to_0": "count(*) FILTER (f.corrected = 0)",
     "agree": "count(*) FILTER (f.strict_agrees)",
     "auto": "count(*) FILTER (f.auto_accept)",
-    "right": "count(*) FILTER (f.truth = f.corrected)",
-    "wrong": "count(*) FILTER (f.truth >= 0 AND f.truth <> f.corrected)",
+    "right": "count(*) FILTER (f.truth = f.corrected AND NOT f.learned)",
+    "wrong": "count(*) FILTER (f.truth >= 0 AND f.truth <> f.corrected AND NOT f.learned)",
+    "learned": "count(*) FILTER (f.truth >= 0 AND f.learned)",
     "bare": "count(*) FILTER (f.bare)",
 }
 
@@ -146,12 +147,20 @@ def _tables(query: FlipQuery, without: np.ndarray | None = None) -> dict[str, np
     return found if without is None else {**found, "without": without}
 
 
+_WITH_SPLIT = "SELECT image_index FROM read_parquet(?) WHERE split"
+
+
 def _flips(run: Run) -> str:
-    """The kept flips; ``bare`` is ``selfml.reasons.stands_without_any``."""
+    """The kept flips; ``bare`` is ``selfml.reasons.stands_without_any``, ``learned`` says that the
+    evidence was learned from the image's verified labels."""
     mode = deciding_mode(run)
     rest = "f.score - f.term_basis" if mode == "full" else "f.strict_score - f.strict_basis"
-    text = f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1)"
-    return kept(run, "flips", text, _priors(run.path, _changed_ns(run), mode))
+    columns = {
+        "bare": f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1)",
+        "learned": f"f.image_index IN ({_WITH_SPLIT} = 'clean_train')",
+    }
+    priors = _priors(run.path, _changed_ns(run), mode)
+    return kept(run, "flips", columns, [*priors, run.table_path("images")])
 
 
 def _changed_ns(run: Run) -> int:
@@ -178,7 +187,8 @@ def _order(query: FlipQuery) -> str:
 
 def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
     """How many flips a query has, and of what kind: the keys of ``SUMMARY``; ``bare`` are those
-    that stand without any basis image."""
+    that stand without any basis image. Those of verified images that were learned from count as
+    ``learned``, neither as ``right`` nor as ``wrong``: nearly all of them are right."""
     where, values, needs_images = _conditions(run, query)
     columns = ", ".join(f"{text} AS {name}" for name, text in SUMMARY.items())
     sql = f"SELECT {columns} FROM {_source(run, needs_images)} WHERE {where}"

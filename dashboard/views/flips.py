@@ -78,7 +78,10 @@ def show_list(run: Run) -> None:
     choose(run)
     query = flip_panels.query_of(run, now)
     counts = blinding.of_counts(load.frame(run, frames.flips_summary, query))
-    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed))
+    judged = query.truth in ("right", "wrong")
+    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed, judged))
+    if counts["learned"] and not judged:
+        st.caption(flip_cards.learned_note(counts["learned"]))
     if not counts["n"]:
         nothing(run)
         return

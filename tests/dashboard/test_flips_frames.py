@@ -92,6 +92,8 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
     pairs = set(map(tuple, page[KEY].to_numpy()))
     assert pairs == set(map(tuple, wanted[KEY].to_numpy()))
     summary = frames.flips_summary(run, query)
+    known = wanted["truth"] >= 0
+    learned = known & (wanted["split"] == "clean_train")
     right = wanted["truth"] == wanted["corrected"]
     assert summary == {
         "n": len(wanted),
@@ -99,8 +101,9 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
         "to_0": (wanted["corrected"] == 0).sum(),
         "agree": wanted["strict_agrees"].sum(),
         "auto": wanted["auto_accept"].sum(),
-        "right": right.sum(),
-        "wrong": ((wanted["truth"] >= 0) & ~right).sum(),
+        "right": (right & ~learned).sum(),
+        "wrong": (known & ~right & ~learned).sum(),
+        "learned": learned.sum(),
         "bare": stands_without_any(wanted, read_evidence_model(run), "full").sum(),
     }
 
@@ -108,6 +111,33 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
 def test_the_queries_are_not_all_trivial(run: Run, everything: pd.DataFrame):
     sizes = {len(expected(run, everything, query)) for query in QUERIES}
     assert len(sizes) > 10
+    counts = frames.flips_summary(run, FlipQuery())
+    assert min(n for name, n in counts.items() if name != "wrong") > 0
+    assert counts["right"] + counts["wrong"] + counts["learned"] == (everything["truth"] >= 0).sum()
+
+
+def test_images_that_get_another_part_are_counted_anew(tiny_run: Path, tmp_path: Path):
+    """What training learned from is in another file than the flips."""
+    writer = RunWriter(shutil.copytree(tiny_run, tmp_path / "run"))
+    run = Run(writer.path)
+    flips = run.table("flips")
+    contrary = flips["truth"].where(
+        (flips.index % 3 > 0) | (flips["truth"] < 0), 1 - flips["truth"]
+    )
+    flips = flips.assign(truth=contrary.astype(np.int8))
+    writer.write_table("flips", flips)
+    images = run.table("images")
+    for learned_from in ("noisy_train", "clean_train"):
+        split = images["split"].where(images["split"] != learned_from, "clean_train")
+        split = split.where(images["split"] == learned_from, "clean_test")
+        writer.write_table("images", images.assign(split=split))
+        learned = (images["split"] == learned_from).to_numpy()[flips["image_index"]]
+        known, right = flips["truth"] >= 0, flips["truth"] == flips["corrected"]
+        counts = frames.flips_summary(run, FlipQuery())
+        found = [counts[name] for name in ("right", "wrong", "learned")]
+        kinds = (right & ~learned, known & ~right & ~learned, known & learned)
+        assert found == [kind.sum() for kind in kinds]
+        assert min(found) > 0
 
 
 @pytest.mark.parametrize("sort", SORTS)

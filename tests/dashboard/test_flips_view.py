@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.flip_panels import ORDER
 from dashboard.frames.flips import PAGE_SIZE, FlipQuery, flips_page, flips_summary
+from selfml.intervals import wilson_interval
 from selfml.run import Run
 from tests.dashboard.conftest import text_of
 
@@ -130,6 +131,24 @@ def test_all_labels_of_an_image(open_view: Open):
 )
 def test_where_there_is_nothing_it_says_what_to_do(open_view: Open, address: dict, words: str):
     assert words in text_of(open_view("flips", **address))
+
+
+def test_the_share_that_is_right_is_of_what_was_not_learned_from(open_view: Open, run: Run):
+    """Of a user's flips 56 of 56 were right where training knew the label, else 13 of 16."""
+    flips = run.table("flips")
+    split = run.table("images")["split"].to_numpy()[flips["image_index"]]
+    unseen = flips[(flips["truth"] >= 0) & (split != "clean_train")]
+    k, n = (unseen["truth"] == unseen["corrected"]).sum(), len(unseen)
+    low, high = (100 * float(end) for end in wilson_interval(k, n))
+    text = text_of(open_view("flips", run="tiny"))
+    assert f"right where verified: {k} of {n} ({100 * k / n:.0f} %, " in text
+    assert f"{low:.0f} to {high:.0f} %" in text
+    n_learned = ((flips["truth"] >= 0) & (split == "clean_train")).sum()
+    assert n_learned > 0
+    assert f"{n_learned} more the verified label was trained on" in text
+    chosen = text_of(open_view("flips", run="tiny", truth="wrong"))
+    assert "right where verified" not in chosen
+    assert "trained on" not in text_of(open_view("flips", run="tiny", split="clean_test"))
 
 
 def test_without_truth_nothing_is_called_right_or_wrong(open_view: Open):
