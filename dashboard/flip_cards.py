@@ -84,9 +84,15 @@ def counts_line(
     return f'<div class="fc-line" data-testid="flip-counts">{"".join(parts)}</div>'
 
 
-def learned_note(n: int) -> str:
-    """Why verified flips are missing from the share that is right."""
-    return f"Of {n:,} more the verified label was trained on, so they are not counted as right."
+def verified_note(counts: dict[str, int]) -> str:
+    """What becomes of the flips on verified images, of which there are some."""
+    note = (
+        f"{counts['verified']:,} on verified images: Audit does not ask about these, and exports "
+        "keep the verified labels."
+    )
+    if counts["learned"]:
+        note += f" {counts['learned']:,} were trained on: they count neither as right nor as wrong."
+    return note
 
 
 def _card(row: object, url: str, href: str) -> str:

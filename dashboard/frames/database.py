@@ -36,7 +36,8 @@ KEPT = {
     "flips": """
         WITH rows AS (
             SELECT file_row_number AS row, image_index, attribute_index, corrected, confidence,
-                   strict_agrees, auto_accept, truth, {bare} AS bare, {learned} AS learned
+                   strict_agrees, auto_accept, truth, {bare} AS bare,
+                   {learned} AS learned, {verified} AS verified
             FROM read_parquet(?, file_row_number = true) f
         ), dealt AS (
             SELECT *, row_number() OVER (
@@ -50,7 +51,7 @@ KEPT = {
     "images": "SELECT image_index, category, split FROM read_parquet(?)",
     "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
-NO_COLUMNS = {"bare": "false", "learned": "false"}
+NO_COLUMNS = dict.fromkeys(("bare", "learned", "verified"), "false")
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
 _tables: OrderedDict[str, None] = OrderedDict()
@@ -123,7 +124,8 @@ def kept(
         A key of ``KEPT``; row ``r`` of the file is ``rowid`` r, where the order is the file's.
     columns : mapping of str
         The keys of ``NO_COLUMNS``, in SQL over the columns of the file of ``flips``, called f:
-        which stand without any basis image, and which are of images that training learned from.
+        which stand without any basis image, which are of images that training learned from, and
+        which of images that anybody verified.
     values : sequence
         Of the question marks in ``columns``; the other files that are read are Paths.
     """

@@ -42,6 +42,7 @@ SUMMARY = {
     "wrong": "count(*) FILTER (f.truth >= 0 AND f.truth <> f.corrected AND NOT f.learned)",
     "learned": "count(*) FILTER (f.truth >= 0 AND f.learned)",
     "bare": "count(*) FILTER (f.bare)",
+    "verified": "count(*) FILTER (f.verified)",
 }
 
 
@@ -147,20 +148,26 @@ def _tables(query: FlipQuery, without: np.ndarray | None = None) -> dict[str, np
     return found if without is None else {**found, "without": without}
 
 
-_WITH_SPLIT = "SELECT image_index FROM read_parquet(?) WHERE split"
+_IMAGES = "SELECT image_index FROM read_parquet(?)"
 
 
 def _flips(run: Run) -> str:
     """The kept flips; ``bare`` is ``selfml.reasons.stands_without_any``, ``learned`` says that the
-    evidence was learned from the image's verified labels."""
+    evidence was learned from the image's verified labels, ``verified`` is
+    ``selfml.audited.verified_images``."""
     mode = deciding_mode(run)
     rest = "f.score - f.term_basis" if mode == "full" else "f.strict_score - f.strict_basis"
     columns = {
         "bare": f"({rest} + (?::DOUBLE[])[f.attribute_index + 1] > 0) = (f.corrected = 1)",
-        "learned": f"f.image_index IN ({_WITH_SPLIT} = 'clean_train')",
+        "learned": f"f.image_index IN ({_IMAGES} WHERE split = 'clean_train')",
+        "verified": f"f.image_index IN ({_IMAGES} WHERE split LIKE 'clean%')",
     }
-    priors = _priors(run.path, _changed_ns(run), mode)
-    return kept(run, "flips", columns, [*priors, run.table_path("images")])
+    images = run.table_path("images")
+    values = [*_priors(run.path, _changed_ns(run), mode), images, images]
+    if run.has("calibration"):
+        columns["verified"] += f" OR f.image_index IN ({_IMAGES})"
+        values.append(run.table_path("calibration"))
+    return kept(run, "flips", columns, values)
 
 
 def _changed_ns(run: Run) -> int:
@@ -188,7 +195,8 @@ def _order(query: FlipQuery) -> str:
 def flips_summary(run: Run, query: FlipQuery) -> dict[str, int]:
     """How many flips a query has, and of what kind: the keys of ``SUMMARY``; ``bare`` are those
     that stand without any basis image. Those of verified images that were learned from count as
-    ``learned``, neither as ``right`` nor as ``wrong``: nearly all of them are right."""
+    ``learned``, neither as ``right`` nor as ``wrong``: nearly all of them are right. ``verified``
+    are all of verified images, also of those whose label of that attribute is not known."""
     where, values, needs_images = _conditions(run, query)
     columns = ", ".join(f"{text} AS {name}" for name, text in SUMMARY.items())
     sql = f"SELECT {columns} FROM {_source(run, needs_images)} WHERE {where}"

@@ -80,8 +80,8 @@ def show_list(run: Run) -> None:
     counts = blinding.of_counts(load.frame(run, frames.flips_summary, query))
     judged = query.truth in ("right", "wrong")
     st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed, judged))
-    if counts["learned"] and not judged:
-        st.caption(flip_cards.learned_note(counts["learned"]))
+    if counts["verified"]:
+        st.caption(flip_cards.verified_note(counts))
     if not counts["n"]:
         nothing(run)
         return

@@ -136,11 +136,15 @@ def _live(name: str) -> None:
 def _key_figures(run: Run, noise: pd.DataFrame) -> None:
     counts = load.frame(run, frames.flip_counts)
     items: list[tuple[Any, ...]] = [
-        ("Flips", f"{counts.flips:,}", "Labels that SELF-ML would change, over all images."),
+        (
+            "Flips", f"{counts.flips:,}",
+            "Labels that SELF-ML would change, over all images. Audit does not ask about those on "
+            "verified images: exports keep the verified labels.",
+        ),
         ("Labels added", f"{counts.to_1:,}", "The shop did not give the label; the image has it."),
         ("Labels removed", f"{counts.to_0:,}", "The shop gave the label; the image lacks it."),
         ("Images changed", f"{counts.images:,}", "Images with at least one label to change."),
-    ]
+    ]  # fmt: skip
     if counts.auto_accept:
         items.append(
             (

@@ -12,6 +12,7 @@ import pytest
 
 from dashboard.frames import flips as frames
 from dashboard.frames.flips import SORTS, FlipQuery
+from selfml.audited import verified_images
 from selfml.flips import read_evidence_model
 from selfml.reasons import stands_without_any
 from selfml.run import Run, RunWriter
@@ -105,6 +106,7 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
         "wrong": (known & ~right & ~learned).sum(),
         "learned": learned.sum(),
         "bare": stands_without_any(wanted, read_evidence_model(run), "full").sum(),
+        "verified": verified_images(run)[wanted["image_index"]].sum(),
     }
 
 
@@ -114,6 +116,20 @@ def test_the_queries_are_not_all_trivial(run: Run, everything: pd.DataFrame):
     counts = frames.flips_summary(run, FlipQuery())
     assert min(n for name, n in counts.items() if name != "wrong") > 0
     assert counts["right"] + counts["wrong"] + counts["learned"] == (everything["truth"] >= 0).sum()
+
+
+def test_images_that_were_set_aside_are_verified_ones(tiny_run: Path, tmp_path: Path):
+    """Their part is that of noisy images; a run of format 1 does not say which they are."""
+    writer = RunWriter(shutil.copytree(tiny_run, tmp_path / "run"))
+    run = Run(writer.path)
+    noisy = run.table("images")["split"].str.startswith("noisy").to_numpy()
+    at = run.table("flips")["image_index"].to_numpy()
+    aside = np.unique(at[noisy[at]])[:3]
+    writer.write_table("calibration", pd.DataFrame({"image_index": aside.astype(np.int32)}))
+    n_clean, n_aside = (~noisy[at]).sum(), np.isin(at, aside).sum()
+    assert frames.flips_summary(run, FlipQuery())["verified"] == n_clean + n_aside > n_clean
+    run.table_path("calibration").unlink()
+    assert frames.flips_summary(Run(writer.path), FlipQuery())["verified"] == n_clean
 
 
 def test_images_that_get_another_part_are_counted_anew(tiny_run: Path, tmp_path: Path):

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.flip_panels import ORDER
 from dashboard.frames.flips import PAGE_SIZE, FlipQuery, flips_page, flips_summary
+from selfml.audited import verified_images
 from selfml.intervals import wilson_interval
 from selfml.run import Run
 from tests.dashboard.conftest import text_of
@@ -145,10 +146,23 @@ def test_the_share_that_is_right_is_of_what_was_not_learned_from(open_view: Open
     assert f"{low:.0f} to {high:.0f} %" in text
     n_learned = ((flips["truth"] >= 0) & (split == "clean_train")).sum()
     assert n_learned > 0
-    assert f"{n_learned} more the verified label was trained on" in text
+    assert f"{n_learned} were trained on: they count neither as right nor as wrong" in text
     chosen = text_of(open_view("flips", run="tiny", truth="wrong"))
     assert "right where verified" not in chosen
     assert "trained on" not in text_of(open_view("flips", run="tiny", split="clean_test"))
+
+
+def test_why_audit_asks_about_fewer_flips_is_said(open_view: Open, run: Run):
+    flips = run.table("flips")
+    n = verified_images(run)[flips["image_index"]].sum()
+    assert 0 < n < len(flips)
+    said = "on verified images: Audit does not ask about these"
+    assert f"{n} {said}" in text_of(open_view("flips", run="tiny"))
+    alone = flips[~verified_images(run)[flips["image_index"]]].iloc[0]
+    query = {"attribute": str(alone["attribute_index"]), "truth": "unknown"}
+    counts = flips_summary(run, FlipQuery(attribute=int(query["attribute"]), truth="unknown"))
+    assert (counts["verified"], counts["n"] > 0) == (0, True)
+    assert said not in text_of(open_view("flips", run="tiny", **query))
 
 
 def test_without_truth_nothing_is_called_right_or_wrong(open_view: Open):
