@@ -173,7 +173,7 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
 
 def _progress(desk: Desk, ahead: Ahead) -> str:
     times = st.session_state.get("audit_times", [])
-    n, why = of_all(desk)
+    n, why = of_all(desk, ahead)
     parts = [f"{len(times):,} decided in this visit", f"{ahead.n_left:,} of {n} left in this list"]
     speed = frames.rate(times, time.time())
     if speed is not None:

@@ -47,7 +47,7 @@ def show_grid(desk: Desk) -> None:
     change = "Add" if first["corrected"] == 1 else "Take off"
     asked = f"{change} “{escape(first['attribute'])}”?"
     st.html(f'{CSS}<p class="ag-ask" data-testid="grid-ask">{asked}</p>')
-    n, why = of_all(narrowed)
+    n, why = of_all(narrowed, ahead)
     left = f"{ahead.n_left:,} of {n} left of this kind{why and f'; {why}'}"
     st.caption(f"{left}. Mark what is wrong.")
     with st.form(f"grid-{names_of(flips)[0]}", border=False):
