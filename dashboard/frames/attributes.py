@@ -22,6 +22,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "clean_test": ("clean_test",),
     "noisy": ("noisy_train", "noisy_test"),
     "unseen": tuple(split for split in SPLITS if split != "clean_train"),
+    "learned": ("clean_train",),
 }
 
 
@@ -159,10 +160,11 @@ def flip_counts(run: Run, scope: str = "") -> pd.DataFrame:
         to_0_judged (how many of them are known to be right, and are known at all: of images that
         the evidence was not learned from).
     """
-    frame = label_counts(run, scope)[["attribute_index", "attribute", *FLIP_COUNTS]]
-    if "clean_train" in SCOPES[scope]:
-        judged = [name for name in FLIP_COUNTS if name not in DIRECTIONS]
-        frame = frame.assign(**label_counts(run, "unseen")[judged])
+    counted = label_counts(run, scope or "unseen")
+    frame = counted[["attribute_index", "attribute", *FLIP_COUNTS]]
+    if not scope:
+        learned = label_counts(run, "learned")
+        frame = frame.assign(**{d: frame[d] + learned[d] for d in DIRECTIONS})
     order = (frame["to_1"] + frame["to_0"]).sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 
