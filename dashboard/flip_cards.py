@@ -84,13 +84,13 @@ def counts_line(
     return f'<div class="fc-line" data-testid="flip-counts">{"".join(parts)}</div>'
 
 
-def verified_note(counts: dict[str, int]) -> str:
-    """What becomes of the flips on verified images, of which there are some."""
+def verified_note(counts: dict[str, int], judged: bool = False) -> str:
+    """What becomes of the flips on verified images, of which there are some; see `counts_line`."""
     note = (
         f"{counts['verified']:,} on verified images: Audit does not ask about these, and exports "
         "keep the verified labels."
     )
-    if counts["learned"]:
+    if counts["learned"] and not judged:
         note += f" {counts['learned']:,} were trained on: they count neither as right nor as wrong."
     return note
 

@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import load, state
 from dashboard.frames import flips as frames
+from dashboard.frames.flip_query import SORTS
 from selfml.run import Run
 
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
@@ -23,7 +24,7 @@ def usual(run: Run, box: DeltaGenerator, order: str, *, widths: bool = False) ->
     Parameters
     ----------
     order : str
-        A key of ``frames.flips.SORTS``: the view's own.
+        A key of ``frames.flip_query.SORTS``: the view's own.
     widths : bool
         As wide as a row of them has room for, else as wide as the box.
     """
@@ -45,9 +46,9 @@ def usual(run: Run, box: DeltaGenerator, order: str, *, widths: bool = False) ->
         "Change", list(DIRECTIONS), format_func=DIRECTIONS.get, required=True,
         **state.bind("direction", DIRECTIONS),
     )  # fmt: skip
-    orders = list(dict.fromkeys([order, *frames.SORTS]))
+    orders = list(dict.fromkeys([order, *SORTS]))
     box.selectbox(
-        "Order", orders, format_func=lambda s: frames.SORTS[s][0], **width(178),
+        "Order", orders, format_func=lambda s: SORTS[s][0], **width(178),
         **state.bind("sort", orders),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from dashboard.figures import flips as figures
 from dashboard.frames import flips as frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames import trust as trusts
+from dashboard.frames.flip_query import SORTS
 from dashboard.frames.receipt_words import sentences
 from dashboard.state import Selection
 from selfml.receipts import Receipt, receipt
@@ -50,7 +51,7 @@ def query_of(run: Run, selection: Selection, order: str = ORDER) -> frames.FlipQ
         min_confidence=selection.min_confidence,
         basis=selection.basis,
         keys=_needing(run, selection),
-        sort=selection.sort if selection.sort in frames.SORTS else order,
+        sort=selection.sort if selection.sort in SORTS else order,
     )
     return blinding.of_query(query)
 

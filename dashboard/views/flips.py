@@ -81,7 +81,7 @@ def show_list(run: Run) -> None:
     judged = query.truth in ("right", "wrong")
     st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed, judged))
     if counts["verified"]:
-        st.caption(flip_cards.verified_note(counts))
+        st.caption(flip_cards.verified_note(counts, judged))
     if not counts["n"]:
         nothing(run)
         return

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from dashboard.frames import flips as frames
-from dashboard.frames.flips import SORTS, FlipQuery
+from dashboard.frames.flip_query import SORTS, FlipQuery
 from selfml.audited import verified_images
 from selfml.flips import read_evidence_model
 from selfml.reasons import stands_without_any

@@ -149,6 +149,7 @@ def test_the_share_that_is_right_is_of_what_was_not_learned_from(open_view: Open
     assert f"{n_learned} were trained on: they count neither as right nor as wrong" in text
     chosen = text_of(open_view("flips", run="tiny", truth="wrong"))
     assert "right where verified" not in chosen
+    assert "trained on" not in text_of(open_view("flips", run="tiny", truth="right"))
     assert "trained on" not in text_of(open_view("flips", run="tiny", split="clean_test"))
 
 
