@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import components, flip_panels, load, media, receipt_html, state
 from dashboard.audit_acts import attempt
-from dashboard.audit_queue import Ahead, Desk, ahead_of, forget, named
+from dashboard.audit_queue import Ahead, Desk, ahead_of, forget, named, of_all
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
 from dashboard.frames import receipt as receipts
@@ -168,16 +168,17 @@ def _buttons(desk: Desk, ahead: Ahead, flip: object) -> None:
             disabled=not 0 <= to < len(keys) or place < 0,
             on_click=_move, args=(key, keys[to] if 0 <= to < len(keys) else ""),
         )  # fmt: skip
-    row.caption(_progress(ahead))
+    row.caption(_progress(desk, ahead))
 
 
-def _progress(ahead: Ahead) -> str:
+def _progress(desk: Desk, ahead: Ahead) -> str:
     times = st.session_state.get("audit_times", [])
-    parts = [f"{len(times):,} decided in this visit", f"{ahead.n_left:,} left in this list"]
+    n, why = of_all(desk, ahead)
+    parts = [f"{len(times):,} decided in this visit", f"{ahead.n_left:,} of {n} left in this list"]
     speed = frames.rate(times, time.time())
     if speed is not None:
         parts.append(f"{speed:.0f} a minute")
-    return " · ".join(parts)
+    return " · ".join([*parts, why] if why else parts)
 
 
 def _item(desk: Desk, flip: object) -> None:

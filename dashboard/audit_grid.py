@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import components, media
 from dashboard.audit_acts import attempt, keep_for_undo, offer_undo
-from dashboard.audit_queue import Desk, ahead_of, forget, names_of
+from dashboard.audit_queue import Desk, ahead_of, forget, names_of, of_all
 from dashboard.frames import audit as frames
 from dashboard.frames.receipt_words import percent
 from dashboard.receipt_html import spoken
@@ -47,7 +47,9 @@ def show_grid(desk: Desk) -> None:
     change = "Add" if first["corrected"] == 1 else "Take off"
     asked = f"{change} “{escape(first['attribute'])}”?"
     st.html(f'{CSS}<p class="ag-ask" data-testid="grid-ask">{asked}</p>')
-    st.caption(f"{ahead.n_left:,} left of this kind. Mark what is wrong.")
+    n, why = of_all(narrowed, ahead)
+    left = f"{ahead.n_left:,} of {n} left of this kind{why and f'; {why}'}"
+    st.caption(f"{left}. Mark what is wrong.")
     with st.form(f"grid-{names_of(flips)[0]}", border=False):
         _cards(narrowed, flips)
         if narrowed.may_decide:

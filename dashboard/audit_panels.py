@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import components, flip_cards, load, media, state
 from dashboard.audit_acts import attempt, keep_for_undo, offer_undo
-from dashboard.audit_queue import Desk, forget
+from dashboard.audit_queue import Desk, forget, of_all
 from dashboard.draft import encode
 from dashboard.frames import audit as frames
 from dashboard.oracle_panels import PART as TO_LABEL
@@ -73,6 +73,8 @@ def show_all(desk: Desk) -> None:
         return
     n, n_left = len(flips), frames.n_left(desk.run, desk.query, skip)
     st.html(flip_cards.CSS + _counts(flips))
+    n_all, why = of_all(desk)
+    st.caption(f"Of {n_all} flips like this, those decided are left out{why and f'; {why}'}.")
     if n < n_left:
         st.info(
             f"These are the first {n:,} of {n_left:,} undecided ones; the others follow once "

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, load
+from dashboard import access, blinding, load
 from dashboard.frames import audit as frames
 from dashboard.frames import flips as flip_frames
 from dashboard.frames.controls import Controls, controls, next_control
@@ -109,6 +109,22 @@ class Ahead:
         keep = [k != key for k in self.names()]
         self.n_left -= len(keep) - sum(keep)
         self.flips = self.flips[np.array(keep, bool)]
+
+
+def of_all(desk: Desk, ahead: Ahead | None = None) -> tuple[str, str]:
+    """How many flips the desk's query has, and why some of them are not asked about.
+
+    Auditors are not told how many those are: of a narrow query it would say which are verified. A
+    control item ``ahead`` is asked about, else the sum would tell that there is one.
+    """
+    counts = load.frame(desk.run, flip_frames.flips_summary, desk.query)
+    asked = sum(map(desk.is_control, ahead.names())) if ahead else 0
+    if blinding.is_blind():
+        some = "flips" if len(desk.controls.hidden) else ""
+    else:
+        n_verified = counts["verified"] - asked
+        some = f"{n_verified:,}" if n_verified > 0 else ""
+    return f"{counts['n']:,}", some and f"{some} on verified images need no decision"
 
 
 def names_of(flips: pd.DataFrame) -> list[str]:

@@ -23,6 +23,7 @@ from dashboard.frames.flips import FlipQuery
 from dashboard.frames.receipt import Verdict
 
 ROLE = "auditor"
+OF_VERIFIED = ("right", "wrong", "learned", "verified")  # counts of a list of flips
 COUNTS = ("judged", "to_1_judged", "to_0_judged")
 #: what is said of judged flips in the tables of the Attributes view
 MEASURED = (
@@ -45,7 +46,7 @@ def of_query(query: FlipQuery) -> FlipQuery:
 
 def of_counts(counts: dict[str, int]) -> dict[str, int]:
     """Counts of a list, which may be a list of one."""
-    return counts | {"right": 0, "wrong": 0} if is_blind() else counts
+    return counts | dict.fromkeys(OF_VERIFIED, 0) if is_blind() else counts
 
 
 def of_table(table: pd.DataFrame) -> pd.DataFrame:

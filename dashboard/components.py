@@ -49,6 +49,7 @@ CSS = """
 [data-testid=stBaseButton-primary]:not(:disabled){color:light-dark(#fff,#0f1319)}
 [data-testid=stPageLink] a:focus-visible{outline:2px solid #1f77c9;outline-offset:1px}
 .stMainBlockContainer{padding-top:3.2rem;max-width:1600px}
+[data-testid="stMetricValue"]{font-size:1.75rem}
 @media (max-width:640px){.stMainBlockContainer{padding:3.2rem .9rem 3rem}}
 </style>
 """

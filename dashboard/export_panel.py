@@ -12,8 +12,9 @@ from pathlib import Path, PurePath
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, components, flip_cards
+from dashboard import access, blinding, components, flip_cards, load
 from dashboard.events import event
+from dashboard.frames import flips as flip_frames
 from selfml.audited import audited_flips
 from selfml.decisions import Store
 from selfml.export import dataset_folder, export, outlook
@@ -53,12 +54,7 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
     )
     chosen = flips if with_auto and n_auto else flips[by_hand]
     st.html(flip_cards.CSS + _counts(chosen, n_verified))
-    n_settled = n_accepted - int(by_hand.sum())
-    if n_settled:
-        st.caption(
-            f"{n_settled:,} accepted flips are of labels that were verified before: the verified "
-            "label stands."
-        )
+    st.caption(_the_others(run, chosen, n_accepted - int(by_hand.sum())))
     ending = ENDINGS[kind]
     st.markdown(
         f"- **corrected.{ending}**: {_what(run)}, with these flips and the verified labels\n"
@@ -85,6 +81,28 @@ def show_export(run: Run, store: Store, catalogue: str) -> None:
         on_click="ignore",
         key="download_export",
     )
+
+
+def _the_others(run: Run, chosen: pd.DataFrame, n_settled: int) -> str:
+    """Why the run has other flips than these."""
+    counts = load.frame(run, flip_frames.flips_summary, flip_frames.FlipQuery())
+    n_verified = blinding.of_counts(counts)["verified"]
+    of_others = int(chosen["score"].isna().sum())
+    why = "undecided, rejected, in conflict" + (" or on verified images" * bool(n_verified))
+    words = (
+        f"{len(chosen) - of_others:,} of {counts['n']:,} flips of this run: the others are {why}"
+    )
+    words += f" ({n_verified:,})." if n_verified else "."
+    if of_others:
+        words += (
+            f" {of_others:,} more {'was' if of_others == 1 else 'were'} proposed by another run."
+        )
+    if n_settled:
+        words += (
+            f" {n_settled:,} accepted flips are of labels that were verified before: the verified "
+            "label stands."
+        )
+    return words
 
 
 def _what(run: Run) -> str:

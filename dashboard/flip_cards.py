@@ -12,6 +12,7 @@ from dashboard.figures.theme import RIGHT, TO_0, TO_1, WRONG
 from dashboard.frames.receipt_words import percent
 from dashboard.receipt_html import CSS as RECEIPT_CSS
 from dashboard.receipt_html import chip, mark_lines, spoken
+from selfml.intervals import wilson_interval
 from selfml.run import Run
 
 CSS = (
@@ -48,8 +49,21 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} ({100 * part / whole:.0f} %)" if whole else "0"
 
 
-def counts_line(counts: dict[str, int], basis: int | None = None, needed: bool = False) -> str:
-    """How many flips, and of what kind, in one line of HTML."""
+def _right(right: int, known: int) -> str:
+    low, high = (100 * float(end) for end in wilson_interval(right, known))
+    return (
+        f"{right:,} of {known:,} ({100 * right / known:.0f} %, "
+        f'<span title="95 % interval">{low:.0f} to {high:.0f} %</span>)'
+    )
+
+
+def counts_line(
+    counts: dict[str, int], basis: int | None = None, needed: bool = False, judged: bool = False
+) -> str:
+    """How many flips, and of what kind, in one line of HTML.
+
+    Where the flips were ``judged``, chosen for being right or wrong, no share of them is.
+    """
     n, known = counts["n"], counts["right"] + counts["wrong"]
     parts = [f"<span><strong>{n:,}</strong> flip{'' if n == 1 else 's'}</span>"]
     if n:
@@ -62,12 +76,23 @@ def counts_line(counts: dict[str, int], basis: int | None = None, needed: bool =
         parts.append(f"<span>stand without basis images: {_share(counts['bare'], n)}</span>")
     if counts["auto"]:
         parts.append(f"<span>safe to accept: {_share(counts['auto'], n)}</span>")
-    if known:
-        parts.append(f"<span>right where verified: {_share(counts['right'], known)}</span>")
+    if known and not judged:
+        parts.append(f"<span>right where verified: {_right(counts['right'], known)}</span>")
     if basis is not None:
         which = "that would fall without" if needed else "of images that lean on"
         parts.append(f"<span>{which} basis image {basis}</span>")
     return f'<div class="fc-line" data-testid="flip-counts">{"".join(parts)}</div>'
+
+
+def verified_note(counts: dict[str, int], judged: bool = False) -> str:
+    """What becomes of the flips on verified images, of which there are some; see `counts_line`."""
+    note = (
+        f"{counts['verified']:,} on verified images: Audit does not ask about these, and exports "
+        "keep the verified labels."
+    )
+    if counts["learned"] and not judged:
+        note += f" {counts['learned']:,} were trained on: they count neither as right nor as wrong."
+    return note
 
 
 def _card(row: object, url: str, href: str) -> str:

@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import load, state
 from dashboard.frames import flips as frames
+from dashboard.frames.flip_query import SORTS
 from selfml.run import Run
 
 DIRECTIONS = {"all": "Any change", "to_1": "Added", "to_0": "Taken off"}
@@ -17,10 +18,15 @@ def categories(run: Run) -> list[str]:
     return ["", *load.frame(run, frames.categories)]
 
 
-def usual(run: Run, box: DeltaGenerator, *, widths: bool = False) -> None:
+def usual(run: Run, box: DeltaGenerator, order: str, *, widths: bool = False) -> None:
     """Attribute, category, direction and order, drawn into ``box``.
 
-    ``widths``: as wide as a row of them has room for, else as wide as the box.
+    Parameters
+    ----------
+    order : str
+        A key of ``frames.flip_query.SORTS``: the view's own.
+    widths : bool
+        As wide as a row of them has room for, else as wide as the box.
     """
 
     def width(px: int) -> dict[str, int]:
@@ -40,9 +46,10 @@ def usual(run: Run, box: DeltaGenerator, *, widths: bool = False) -> None:
         "Change", list(DIRECTIONS), format_func=DIRECTIONS.get, required=True,
         **state.bind("direction", DIRECTIONS),
     )  # fmt: skip
+    orders = list(dict.fromkeys([order, *SORTS]))
     box.selectbox(
-        "Order", list(frames.SORTS), format_func=lambda s: frames.SORTS[s][0], **width(178),
-        **state.bind("sort", frames.SORTS),
+        "Order", orders, format_func=lambda s: SORTS[s][0], **width(178),
+        **state.bind("sort", orders),
     )  # fmt: skip
 
 

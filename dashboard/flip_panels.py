@@ -12,6 +12,7 @@ from dashboard.figures import flips as figures
 from dashboard.frames import flips as frames
 from dashboard.frames import receipt as receipts
 from dashboard.frames import trust as trusts
+from dashboard.frames.flip_query import SORTS
 from dashboard.frames.receipt_words import sentences
 from dashboard.state import Selection
 from selfml.receipts import Receipt, receipt
@@ -23,6 +24,7 @@ FILTERS = (
     "min_confidence", "sort", "page", "basis", "needed",
 )  # fmt: skip
 
+ORDER = "mixed"  # of the list: a first page shows what there is
 MAX_ROWS = 200_000  # of a downloaded list; more than a spreadsheet is good for
 
 
@@ -31,8 +33,11 @@ def filters(selection: Selection) -> dict[str, object]:
     return {name: getattr(selection, name) for name in FILTERS}
 
 
-def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
-    """The query of an address; an attribute, category or part that does not exist counts as all."""
+def query_of(run: Run, selection: Selection, order: str = ORDER) -> frames.FlipQuery:
+    """The query of an address; an attribute, category or part that does not exist counts as all.
+
+    ``order`` is that of a view, where the address names none.
+    """
     categories = load.frame(run, frames.categories)
     known = selection.attribute is not None and selection.attribute < len(run.attributes)
     query = frames.FlipQuery(
@@ -46,7 +51,7 @@ def query_of(run: Run, selection: Selection) -> frames.FlipQuery:
         min_confidence=selection.min_confidence,
         basis=selection.basis,
         keys=_needing(run, selection),
-        sort=selection.sort if selection.sort in frames.SORTS else "confidence",
+        sort=selection.sort if selection.sort in SORTS else order,
     )
     return blinding.of_query(query)
 

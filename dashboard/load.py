@@ -17,7 +17,7 @@ import pyarrow as pa
 import streamlit as st
 
 from dashboard.draft import Rows
-from dashboard.frames import oracle, what_if
+from dashboard.frames import oracle, relabelled, what_if
 from dashboard.frames.audit import keys_of
 from dashboard.settings import DEMO_NAME, run_folders, settings
 from dashboard.state import Selection
@@ -63,7 +63,7 @@ def _summary(name: str, path: Path) -> RunSummary:
         return RunSummary(name, path, "unreadable", "", 0, str(error))
     status = "stopped" if run.is_stopped else str(info.get("status", ""))
     created = str(info.get("created", ""))
-    n_images = info.get("n_images")
+    n_images = (info.get("relabel") or info).get("n_images")  # without basis images of another
     return RunSummary(name, path, status, created, n_images if isinstance(n_images, int) else 0)
 
 
@@ -168,6 +168,32 @@ def frame_of_two(run: Run, other: Run, function: Callable[..., Any], *args: Hash
         run,
         lambda one, *rest: function(one, other, *rest),
     )
+
+
+def source_of(run: Run) -> tuple[Run | None, str]:
+    """The run that relabelled this one, and its name in addresses.
+
+    None where it is not on this machine or is another by now; no name where it is elsewhere than
+    among the runs.
+    """
+    said = run.info["source_run"]
+    path = Path(said["path"])
+    try:
+        found = _open(str(path), (path / "run.json").stat().st_mtime_ns)
+        if found.info.get("run_id") != said["run_id"] or not found.has("images", "basis"):
+            return None, ""
+    except (OSError, RunError):
+        return None, ""
+    here = path.resolve()
+    names = [name for name, folder in run_folders().items() if folder.resolve() == here]
+    return found, names[0] if names else ""
+
+
+def distances(run: Run, source: Run | None) -> relabelled.Distances:
+    """Of a relabelled catalogue, beside the run that relabelled it, worked out once."""
+    if source is None:
+        return frame(run, relabelled.distances)
+    return frame_of_two(run, source, relabelled.distances)
 
 
 def _table(run: Run, name: str, columns: tuple[str, ...] | None) -> pd.DataFrame:

@@ -26,6 +26,8 @@ def show(run: Run) -> None:
         )
         return
     _verdict(of)
+    if not of.is_measured:
+        return
     left, right = st.columns(2, gap="large")
     with left:
         _reliability(of)

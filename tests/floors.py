@@ -51,7 +51,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
             *("dashboard.attribute_panels", "dashboard.basis_panels", "dashboard.what_if_panels"),
             *("dashboard.what_if_html",),
             "dashboard.compare_panels",
-            "dashboard.trust_panel",
+            *("dashboard.trust_panel", "dashboard.relabelled_panel", "dashboard.measures_panel"),
             *("dashboard.coverage_panels", "dashboard.label_next_panel"),
             "dashboard.faithfulness_panels",
             *("dashboard.audit_queue", "dashboard.audit_desk", "dashboard.audit_panels"),

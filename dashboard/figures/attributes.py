@@ -140,13 +140,13 @@ def flips(counts: pd.DataFrame) -> go.Figure:
         ("to_1", "Added (to 1)", theme.TO_1, 1),
     ):
         n = counts[direction].to_numpy(np.int64)
-        words = hover(counts, direction, f"{direction}_correct", f"{direction}_judged")
+        words = hover(counts, direction, _how_right(counts, direction))
         figure.add_trace(
             go.Bar(
                 orientation="h", name=name, x=sign * n, y=rows(counts),
                 marker={"color": color}, customdata=words,
-                hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} flips; right: "
-                "%{customdata[2]:,} of %{customdata[3]:,} verified<extra>" + name + "</extra>",
+                hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} flips%{customdata[2]}<extra>"
+                + name + "</extra>",
             )
         )  # fmt: skip
     figure.update_layout(barmode="relative")
@@ -154,6 +154,13 @@ def flips(counts: pd.DataFrame) -> go.Figure:
     words = np.array([f"{abs(t):,}" for t in ticks], object)
     figure.update_xaxes(tickvals=ticks, ticktext=words)
     return figure
+
+
+def _how_right(counts: pd.DataFrame, direction: str) -> np.ndarray:
+    """How many flips of known truth are right, in words; nothing where there are none."""
+    known = zip(counts[f"{direction}_correct"], counts[f"{direction}_judged"], strict=True)
+    words = [f"; right: {k:,} of {n:,} verified, not trained on" if n else "" for k, n in known]
+    return np.array(words, object)
 
 
 def _even_ticks(low: int, high: int) -> np.ndarray:

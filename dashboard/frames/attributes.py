@@ -22,6 +22,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "clean_test": ("clean_test",),
     "noisy": ("noisy_train", "noisy_test"),
     "unseen": tuple(split for split in SPLITS if split != "clean_train"),
+    "learned": ("clean_train",),
 }
 
 
@@ -156,9 +157,14 @@ def flip_counts(run: Run, scope: str = "") -> pd.DataFrame:
     -------
     DataFrame
         attribute_index, attribute, to_1, to_0, to_1_correct, to_0_correct, to_1_judged,
-        to_0_judged (how many of them are known to be right, and are known at all).
+        to_0_judged (how many of them are known to be right, and are known at all: of images that
+        the evidence was not learned from).
     """
-    frame = label_counts(run, scope)[["attribute_index", "attribute", *FLIP_COUNTS]]
+    counted = label_counts(run, scope or "unseen")
+    frame = counted[["attribute_index", "attribute", *FLIP_COUNTS]]
+    if not scope:
+        learned = label_counts(run, "learned")
+        frame = frame.assign(**{d: frame[d] + learned[d] for d in DIRECTIONS})
     order = (frame["to_1"] + frame["to_0"]).sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 

@@ -2,7 +2,7 @@
 
 DuckDB's own tables skip blocks by the smallest and largest value in each. All other columns, of the
 few rows that are shown, are read from the file (``Run.table_rows``). 1.8 million flips of a million
-images take 8 MB; the ``MAX_TABLES`` last used tables are kept.
+images take 13 MB; the ``MAX_TABLES`` last used tables are kept.
 
 Sessions run in threads, and one may put a table out of memory that another is about to query:
 :func:`ask` reads it again then.
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -28,15 +29,29 @@ from selfml.run import Run, damaged
 MAX_TABLES = 12
 KEEPS_FREED = "allocator_bulk_deallocation_flush_threshold"  # of DuckDB, by default 512 MiB
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
-#: table of a run -> what is kept of it, in which order of rows
+#: table of a run -> what is kept of it, in which order of rows. ``mixed`` numbers flips from 1: the
+#: surest one of each attribute and direction, then the second of each, and so on; of equals, those
+#: that stand without basis images come last. A number to sort by makes late pages twice as fast.
 KEPT = {
     "flips": """
-        SELECT image_index, attribute_index, corrected, confidence, strict_agrees, auto_accept,
-               truth {} FROM read_parquet(?) f
+        WITH rows AS (
+            SELECT file_row_number AS row, image_index, attribute_index, corrected, confidence,
+                   strict_agrees, auto_accept, truth, {bare} AS bare,
+                   {learned} AS learned, {verified} AS verified
+            FROM read_parquet(?, file_row_number = true) f
+        ), dealt AS (
+            SELECT *, row_number() OVER (
+                PARTITION BY attribute_index, corrected ORDER BY confidence DESC, image_index
+            ) AS turn FROM rows
+        )
+        SELECT * EXCLUDE (row, turn), (row_number() OVER (
+            ORDER BY turn, bare, confidence DESC, image_index, attribute_index
+        ))::INTEGER AS mixed FROM dealt ORDER BY row
     """,
     "images": "SELECT image_index, category, split FROM read_parquet(?)",
     "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
+NO_COLUMNS = dict.fromkeys(("bare", "learned", "verified"), "false")
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
 _tables: OrderedDict[str, None] = OrderedDict()
@@ -98,30 +113,41 @@ def _answer(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
             raise damaged(", ".join(named), error) from error
 
 
-def kept(run: Run, name: str, more: str = "", values: Sequence[Any] = ()) -> str:
+def kept(
+    run: Run, name: str, columns: Mapping[str, str] = NO_COLUMNS, values: Sequence[Any] = ()
+) -> str:
     """Name, for a query, of a table of the run; loaded when first asked for.
 
     Parameters
     ----------
     name : str
         A key of ``KEPT``; row ``r`` of the file is ``rowid`` r, where the order is the file's.
-    more : str
-        A column to keep of ``flips`` beside those, in SQL over the file's, and its name.
+    columns : mapping of str
+        The keys of ``NO_COLUMNS``, in SQL over the columns of the file of ``flips``, called f:
+        which stand without any basis image, which are of images that training learned from, and
+        which of images that anybody verified.
     values : sequence
-        Of the question marks in ``more``.
+        Of the question marks in ``columns``; the other files that are read are Paths.
     """
     path = run.table_path(name)
+    versions = [_version(file) for file in (*values, path) if isinstance(file, Path)]
+    values = [str(value) if isinstance(value, Path) else value for value in values]
+    key = f"{versions} {columns} {values}"
+    table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
+    with _lock:
+        _origins[table] = KEPT[name].format(**columns), [*values, str(path)]
+        _load(table)
+        _drop_oldest()
+    return table
+
+
+def _version(path: Path) -> str:
+    """Changes where the file does."""
     try:
         stat = path.stat()
     except OSError as error:
         raise damaged(path, error) from error
-    key = f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino} {more} {[*values]}"
-    table = f"runs.{name}_{sha256(key.encode()).hexdigest()[:24]}"
-    with _lock:
-        _origins[table] = KEPT[name].format(more and f", {more}"), [*values, str(path)]
-        _load(table)
-        _drop_oldest()
-    return table
+    return f"{path.resolve()} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
 
 
 def _load(table: str) -> None:

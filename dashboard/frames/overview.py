@@ -138,6 +138,12 @@ def flip_counts(run: Run) -> FlipCounts:
     )
 
 
+def is_mapped(run: Run) -> bool:
+    """Whether there is a map of its images."""
+    columns = ["map_tsne_x", "map_umap_x"]
+    return run.has("images") and bool(run.table("images", columns).notna().any(axis=None))
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a run in training is.

@@ -40,6 +40,11 @@ class Trust:
         """Whether flips of at least one direction may be accepted without a look."""
         return bool((self.thresholds["status"] == "guaranteed").any())
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there are test images with flips, or verified ones set aside, to measure on."""
+        return bool(len(self.reliability) or (self.realised["n_flips"] > 0).any())
+
 
 def trust(run: Run) -> Trust | None:
     """What a run knows of its flips' confidence; None where it was made before that was kept."""

@@ -29,6 +29,7 @@ PARTS = {
     "history": "History",
     "export": "Export",
 }
+ORDER = "confidence"  # of the queue; control items are drawn to fit into it
 ORDERED = {"to_1": "added", "to_0": "taken off"}
 
 
@@ -38,7 +39,7 @@ def choose(run: Run) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     label = f"Which flips{flip_filters.how_many(*fields)}"
     with row.popover(label, icon=":material/tune:") as box:
-        flip_filters.usual(run, box)
+        flip_filters.usual(run, box, ORDER)
         flip_filters.least_confidence()
     now, names = state.read(), dict(enumerate(run.attributes))
     category = now.category if now.category in flip_filters.categories(run) else ""
@@ -55,7 +56,7 @@ part = components.pick("part", "Part", PARTS)
 if part in ("one", "grid", "all"):
     choose(run)
 try:
-    desk = audit_queue.open_desk(run, flip_panels.query_of(run, state.read()))
+    desk = audit_queue.open_desk(run, flip_panels.query_of(run, state.read(), ORDER))
     audit_desk.say_what_happened()
     audit_panels.say_other_names(desk)
     if part == "one":

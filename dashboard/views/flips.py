@@ -21,7 +21,7 @@ SPLIT_NAMES = {name: name.replace("_", " ") for name in SPLITS}
 def choose(run: Run) -> None:
     """The filters; each is a field of the address."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    flip_filters.usual(run, row, widths=True)
+    flip_filters.usual(run, row, flip_panels.ORDER, widths=True)
     more(row, run)
 
 
@@ -78,7 +78,10 @@ def show_list(run: Run) -> None:
     choose(run)
     query = flip_panels.query_of(run, now)
     counts = blinding.of_counts(load.frame(run, frames.flips_summary, query))
-    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed))
+    judged = query.truth in ("right", "wrong")
+    st.html(flip_cards.CSS + flip_cards.counts_line(counts, now.basis, now.needed, judged))
+    if counts["verified"]:
+        st.caption(flip_cards.verified_note(counts, judged))
     if not counts["n"]:
         nothing(run)
         return

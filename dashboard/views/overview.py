@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, load, media, state, trust_panel
+from dashboard import components, load, measures_panel, media, relabelled_panel, state, trust_panel
 from dashboard.figures import overview as figures
-from dashboard.figures import theme
 from dashboard.frames import overview as frames
+from dashboard.frames.relabelled import is_relabelled
 from selfml.decided import sentence
 from selfml.run import Run
 
@@ -46,10 +46,11 @@ def _heading(run: Run) -> None:
     info = run.info
     dataset = info.get("dataset")
     name = dataset.get("name") if isinstance(dataset, dict) else dataset
+    others = is_relabelled(info)  # its first images are none of the catalogue
     counts = [
         f"{int(info[key]):,} {noun}"
         for key, noun in (
-            ("n_images", "images"),
+            *(() if others else (("n_images", "images"),)),
             ("n_attributes", "attributes"),
             ("n_atoms", "basis images to choose from"),
         )
@@ -60,9 +61,8 @@ def _heading(run: Run) -> None:
         n = info["relabelled"]["n_basis_images"]
         images = f"basis image{'' if n == 1 else 's'}"
         parts.append(f"{components.plain(info['parent']['name'])} with {n:,} {images} labelled")
-    if info.get("source_run"):
-        source = components.plain(info["source_run"]["run_id"])
-        parts.append(f"relabelled by {source}, not trained on")
+    if others:
+        parts += relabelled_panel.heading(run)
     if info.get("decisions"):
         st.html(f'<p class="sm-note">{escape(sentence(info["decisions"]))}</p>')
     st.caption(" · ".join([*parts, *counts, f"started {_when(str(info.get('created', '')))}"]))
@@ -72,7 +72,7 @@ def _progress(run: Run) -> None:
     history = run.history()
     now = frames.progress(run.info, history)
     stage = STAGE.get(now.stage, now.stage.replace("_", " "))
-    if run.info.get("source_run"):
+    if is_relabelled(run.info):
         st.progress(
             now.fraction or 0.0, text=f"Relabelling: {now.step:,} of {now.n_steps:,} images"
         )
@@ -135,12 +135,17 @@ def _live(name: str) -> None:
 
 def _key_figures(run: Run, noise: pd.DataFrame) -> None:
     counts = load.frame(run, frames.flip_counts)
-    items: list[tuple[Any, ...]] = [
-        ("Flips", f"{counts.flips:,}", "Labels that SELF-ML would change, over all images."),
+    items: list[tuple[Any, ...]] = relabelled_panel.key_figures(run)
+    items += [
+        (
+            "Flips", f"{counts.flips:,}",
+            "Labels that SELF-ML would change, over all images. Audit does not ask about those on "
+            "verified images: exports keep the verified labels.",
+        ),
         ("Labels added", f"{counts.to_1:,}", "The shop did not give the label; the image has it."),
         ("Labels removed", f"{counts.to_0:,}", "The shop gave the label; the image lacks it."),
         ("Images changed", f"{counts.images:,}", "Images with at least one label to change."),
-    ]
+    ]  # fmt: skip
     if counts.auto_accept:
         items.append(
             (
@@ -164,64 +169,23 @@ def _key_figures(run: Run, noise: pd.DataFrame) -> None:
 
 def _next_steps(run: Run) -> None:
     safe = load.frame(run, frames.flip_counts).auto_accept > 0
+    mapped = load.frame(run, frames.is_mapped)
+    gained = not is_relabelled(run.info)
     accept = ("views/flips.py", "Flips safe to accept", ":material/done_all:", {"auto": True})
     steps = (
         ("views/flips.py", "See the flips", ":material/swap_horiz:", {}),
         *([accept] if safe else []),
-        ("views/map.py", "Browse the map", ":material/scatter_plot:", {}),
-        ("views/attributes.py", "Which labels gained", ":material/label:", {}),
+        *([("views/map.py", "Browse the map", ":material/scatter_plot:", {})] if mapped else []),
+        *(
+            [("views/attributes.py", "Which labels gained", ":material/label:", {})]
+            if gained
+            else []
+        ),
         ("views/basis.py", "What the basis learned", ":material/apps:", {}),
     )
     row = st.container(horizontal=True, gap="small")
     for page, label, icon, fields in steps:
         row.page_link(page, label=label, icon=icon, query_params=state.query_for(**fields))
-
-
-def _table_html(table: pd.DataFrame, texts: dict[str, str]) -> str:
-    """Table 1 as HTML; the best value of a column is bold."""
-    head = "".join(
-        f'<th scope="col"><abbr title="{escape(texts.get(name, ""))}" '
-        f'style="text-decoration:none">{escape(frames.TABLE_1[name])}</abbr></th>'
-        for name in table.columns
-    )
-    best = table.max()
-    body = ""
-    for method, row in table.iterrows():
-        cells = "".join(
-            f'<td class="{"best" if value == best[name] else ""}">'
-            f"{'–' if pd.isna(value) else f'{value:.1f}'}</td>"
-            for name, value in row.items()
-        )
-        label = escape(theme.METHOD_NAME.get(str(method), str(method)))
-        body += f'<tr><th scope="row">{label}</th>{cells}</tr>'
-    return (
-        f'<div class="sm-table" tabindex="0"><table><thead><tr><th scope="col">Method</th>{head}'
-        f"</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _table_1(run: Run, metrics: pd.DataFrame) -> None:
-    st.header("How good the labels predicted for new images are")
-    table = frames.table_1(metrics)
-    if table.empty:
-        components.empty_state(
-            "No comparison in this run",
-            "A relabelled catalogue has no verified images to compare on; the run that relabelled "
-            "it has the comparison." if run.info.get("source_run")
-            else "Compare it with the two baselines by `selfml evaluate RUN`.",
-        )  # fmt: skip
-        return
-    texts = frames.definitions(metrics)
-    st.html(_table_html(table, texts))
-    st.caption(
-        "In percent, on verified images that no method was trained on; higher is better, the best "
-        "is bold. Baseline 0 learned from the noisy labels alone, Baseline 1 was then fine-tuned "
-        "on the verified ones."
-    )
-    with st.expander("What the columns mean"):
-        for name in table.columns:
-            st.markdown(f"**{frames.TABLE_1[name]}**: {texts.get(name, 'no definition given')}")
-        components.download_csv(table.reset_index(), "table-1")
 
 
 def _noise(noise: pd.DataFrame) -> None:
@@ -240,26 +204,6 @@ def _noise(noise: pd.DataFrame) -> None:
         listed = ", ".join(f"{r.n_images:,} {r.set.lower()}" for r in sizes.itertuples())
         st.caption(f"Measured where somebody verified the labels: {listed}.")
         components.download_csv(noise, "noise")
-
-
-def _measures(metrics: pd.DataFrame) -> None:
-    rest = frames.other_measures(metrics)
-    if rest.empty:
-        return
-
-    def table() -> None:
-        rest["method"] = [theme.METHOD_NAME.get(m, m) for m in rest["method"]]
-        config = {
-            "group": st.column_config.TextColumn("About"),
-            "measure": st.column_config.TextColumn("Measure"),
-            "method": st.column_config.TextColumn("Method"),
-            "value": st.column_config.NumberColumn("Value", format="%.4g"),
-            "definition": st.column_config.TextColumn("What it means", width="large"),
-        }
-        st.dataframe(rest, hide_index=True, column_config=config, key="measures")
-        components.download_csv(rest, "measures")
-
-    components.drawer("All other measures of this run", table, key="open_measures")
 
 
 def _all_runs() -> None:
@@ -304,17 +248,22 @@ def show() -> None:
             "the same `selfml train` command with `--resume` goes on from the last saved step.",
             icon=":material/error:",
         )
-    noise = load.frame(run, frames.noise)
+    noise, others = load.frame(run, frames.noise), is_relabelled(run.info)
     if run.has("flips"):
         _key_figures(run, noise)
         _next_steps(run)
-        _noise(noise)
+        if others:
+            relabelled_panel.show(run)
+        else:
+            _noise(noise)
         trust_panel.show(run)
     if run.has("metrics"):
         metrics = load.table(run, "metrics")
-        _table_1(run, metrics)
-        _measures(metrics)
-    _training(run, status == "failed")
+        if not others:
+            measures_panel.show_table_1(metrics)
+        measures_panel.show_others(metrics)
+    if not others:
+        _training(run, status == "failed")
     _all_runs()
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dashboard.flip_panels import ORDER
 from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
 from dashboard.frames.what_if import counts
 from selfml.counterfactual import read_counterfactuals
@@ -33,7 +34,8 @@ def query_of(page: sync_api.Page) -> dict[str, list[str]]:
 
 
 def test_a_receipt_opens_from_the_grid_and_its_numbers_add_up(open_view: Open, browser_runs: Path):
-    flip = flips_page(Run(browser_runs / "tiny"), FlipQuery(direction="to_1"), 1).iloc[2]
+    query = FlipQuery(direction="to_1", sort=ORDER)
+    flip = flips_page(Run(browser_runs / "tiny"), query, 1).iloc[2]
     page = open_view("flips", "run=tiny&direction=to_1")
     page.locator(".fc-card").nth(2).click()
     page.locator("[data-testid=sum-full]").wait_for(timeout=30_000)
@@ -111,7 +113,7 @@ def test_filters_change_the_address_and_reopen_equal(open_view: Open):
 
 
 def test_walking_to_the_next_receipt_and_back_to_the_list(open_view: Open, browser_runs: Path):
-    flips = flips_page(Run(browser_runs / "tiny"), FlipQuery(attribute=1), 1)
+    flips = flips_page(Run(browser_runs / "tiny"), FlipQuery(attribute=1, sort=ORDER), 1)
     keys = [f"{i}-{j}" for i, j in zip(flips["image_index"], flips["attribute_index"], strict=True)]
     page = open_view("flips", f"run=tiny&attribute=1&flip={keys[0]}")
     page.get_by_role("button", name="Next").click()

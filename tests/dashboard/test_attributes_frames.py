@@ -150,6 +150,12 @@ def test_flips_by_attribute_most_flipped_first(run: Run, bare: Run):
     assert (counts["to_1"] + counts["to_0"]).is_monotonic_decreasing
     assert (counts["to_1"] + counts["to_0"]).sum() == len(run.table("flips"))
     assert (counts["to_1_correct"] <= counts["to_1_judged"]).all()
+    unseen = frames.label_counts(run, "unseen")  # those learned from flatter the share
+    assert counts["to_1_judged"].sum() == unseen["to_1_judged"].sum()
+    assert counts["to_1_judged"].sum() < frames.label_counts(run)["to_1_judged"].sum()
+    one = counts.iloc[0]
+    same = unseen[unseen["attribute_index"] == one["attribute_index"]].iloc[0]
+    assert (one["to_0_correct"], one["to_0_judged"]) == (same["to_0_correct"], same["to_0_judged"])
     test = frames.flip_counts(bare, "clean_test")
     split = run.table("images")["split"].to_numpy()[run.table("flips")["image_index"]]
     assert (test["to_1"] + test["to_0"]).sum() == (split == "clean_test").sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import audit_grid, audit_panels, audit_queue
 from dashboard.frames import database as tables
 from dashboard.frames.audit import cells_of
-from dashboard.frames.flips import FlipQuery
+from dashboard.frames.controls import controls
+from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
 from selfml.decisions import Store
 from selfml.run import catalogue_of
 from tests.dashboard.audit_cases import history, press, to_decide
@@ -91,6 +93,35 @@ def test_all_that_a_filter_matches_is_one_act(open_desk, database, run):
     press(app, "undo-batch")
     with Store(database) as store:
         assert store.state(catalogue_of(run)).empty
+
+
+@pytest.mark.parametrize("part", ["one", "grid", "all"])
+def test_why_fewer_are_asked_about_than_the_list_of_flips_has(open_desk, run, part):
+    """Nobody is asked about those on verified images."""
+    query = FlipQuery(attribute=1, direction="to_1")
+    counts, n_left = flips_summary(run, query), len(to_decide(run, query, 10_000))
+    assert counts["n"] > counts["verified"] > 0
+    assert n_left == counts["n"] - counts["verified"]
+    text = text_of(open_desk(part=part, attribute="1", direction="to_1"))
+    assert f"{counts['verified']} on verified images need no decision" in text
+    words = f"Of {counts['n']} flips" if part == "all" else f"{n_left} of {counts['n']} left"
+    assert words in text
+
+
+def test_what_is_left_and_what_is_not_asked_add_up_with_a_control_ahead(
+    with_controls, run, monkeypatch
+):
+    """Else whoever adds them up knows that one of the items is a control."""
+    known = controls(run)
+    key = int(known.keys[0])
+    one = flips_page(run, FlipQuery(keys=(key,)), 1, 1)
+    monkeypatch.setattr(audit_queue, "next_control", lambda *_: (0, one))
+    counts = flips_summary(run, FlipQuery())
+    text = text_of(with_controls())
+    left = re.search(r"([\d,]+) of ([\d,]+) left in this list", text)
+    out = re.search(r"([\d,]+) on verified images", text)
+    assert int(left[1]) == counts["n"] - counts["verified"] + 1
+    assert int(left[1]) + int(out[1]) == int(left[2]) == counts["n"]
 
 
 def test_undoing_all_waits_for_a_store_that_fails(open_desk, database, run):

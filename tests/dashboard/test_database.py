@@ -191,7 +191,7 @@ def test_a_table_that_nobody_keeps_is_an_error():
 
 def test_memory_that_reading_a_table_freed_is_given_back(run, monkeypatch):
     kept = f"SELECT current_setting('{database.KEEPS_FREED}') AS kept"
-    monkeypatch.setitem(database.KEPT, "flips", f"{kept} {{}} FROM read_parquet(?)")
+    monkeypatch.setitem(database.KEPT, "flips", f"{kept} FROM read_parquet(?)")
     RunWriter(run.path).write_table("flips", run.table("flips").iloc[:1])
     assert database.ask(f"FROM {database.kept(run, 'flips')}", [])["kept"].tolist() == ["0 bytes"]
     assert database.ask(kept, [])["kept"].tolist() != ["0 bytes"]  # queries keep theirs

@@ -7,14 +7,16 @@ import json
 import shutil
 import zipfile
 
+import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
 
 from dashboard.export_panel import WHY_NOT, archive
 from dashboard.frames.audit import cells_of
-from dashboard.frames.flips import FlipQuery, flips_page
-from selfml.decisions import Store
+from dashboard.frames.flips import FlipQuery, flips_page, flips_summary
+from selfml.audited import verified_images
+from selfml.decisions import Cell, Store
 from selfml.export import export
 from selfml.run import Run, RunWriter, catalogue_of
 from tests.dashboard.conftest import text_of
@@ -53,6 +55,11 @@ def test_what_is_counted_is_what_is_downloaded(open_view, store, run, monkeypatc
     app = open_view("audit", run="tiny", part="export")
     assert "<strong>3</strong> flips" in text_of(app)
     assert "accepted flips are of labels that were verified" not in text_of(app)
+    counts = flips_summary(run, FlipQuery())
+    others = "the others are undecided, rejected, in conflict or on verified images"
+    said = f"3 of {counts['n']} flips of this run: {others} ({counts['verified']})."
+    assert said in text_of(app)
+    assert "another run" not in text_of(app)
     assert "2 by &lt;b&gt;ann&lt;/b&gt;, 1 by &lt;b&gt;ann&lt;/b&gt; and bob" in text_of(app)
     name, data = made["download_export"]
     assert name == f"{catalogue_of(run)}-corrected.zip"
@@ -79,6 +86,23 @@ def test_an_accepted_flip_of_a_verified_label_is_not_counted(open_view, store, r
     text = text_of(open_view("audit", run="tiny", part="export"))
     assert "2 accepted flips are of labels that were verified before" in text
     assert "<strong>0</strong> flips" in text
+
+
+@pytest.mark.slow
+def test_what_another_run_proposed_is_none_of_this_runs_flips(open_view, store, run):
+    """Decisions are of the catalogue: the export has them whichever run asked."""
+    accept(store, run, 2)
+    given, corrected = run.array("labels_given"), run.array("labels_corrected")
+    kept = (given == corrected) & (given >= 0) & ~verified_images(run)[:, None]
+    i, j = np.argwhere(kept)[0]
+    label = int(given[i, j])
+    cell = Cell(run.table("images")["image_id"][i], run.attributes[j], label, 1 - label)
+    store.decide(catalogue_of(run), [cell], "accept", auditor="ann", run_id="older")
+    text = text_of(open_view("audit", run="tiny", part="export"))
+    assert "<strong>3</strong> flips" in text
+    n = flips_summary(run, FlipQuery())["n"]
+    assert f"2 of {n} flips of this run" in text
+    assert "1 more was proposed by another run" in text
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from dashboard.frames import flips as frames
-from dashboard.frames.flips import SORTS, FlipQuery
+from dashboard.frames.flip_query import SORTS, FlipQuery
+from selfml.audited import verified_images
 from selfml.flips import read_evidence_model
 from selfml.reasons import stands_without_any
 from selfml.run import Run, RunWriter
@@ -92,6 +93,8 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
     pairs = set(map(tuple, page[KEY].to_numpy()))
     assert pairs == set(map(tuple, wanted[KEY].to_numpy()))
     summary = frames.flips_summary(run, query)
+    known = wanted["truth"] >= 0
+    learned = known & (wanted["split"] == "clean_train")
     right = wanted["truth"] == wanted["corrected"]
     assert summary == {
         "n": len(wanted),
@@ -99,15 +102,58 @@ def test_a_query_finds_what_pandas_finds(run: Run, everything: pd.DataFrame, que
         "to_0": (wanted["corrected"] == 0).sum(),
         "agree": wanted["strict_agrees"].sum(),
         "auto": wanted["auto_accept"].sum(),
-        "right": right.sum(),
-        "wrong": ((wanted["truth"] >= 0) & ~right).sum(),
+        "right": (right & ~learned).sum(),
+        "wrong": (known & ~right & ~learned).sum(),
+        "learned": learned.sum(),
         "bare": stands_without_any(wanted, read_evidence_model(run), "full").sum(),
+        "verified": verified_images(run)[wanted["image_index"]].sum(),
     }
 
 
 def test_the_queries_are_not_all_trivial(run: Run, everything: pd.DataFrame):
     sizes = {len(expected(run, everything, query)) for query in QUERIES}
     assert len(sizes) > 10
+    counts = frames.flips_summary(run, FlipQuery())
+    assert min(n for name, n in counts.items() if name != "wrong") > 0
+    assert counts["right"] + counts["wrong"] + counts["learned"] == (everything["truth"] >= 0).sum()
+
+
+def test_images_that_were_set_aside_are_verified_ones(tiny_run: Path, tmp_path: Path):
+    """Their part is that of noisy images; a run of format 1 does not say which they are."""
+    writer = RunWriter(shutil.copytree(tiny_run, tmp_path / "run"))
+    run = Run(writer.path)
+    noisy = run.table("images")["split"].str.startswith("noisy").to_numpy()
+    at = run.table("flips")["image_index"].to_numpy()
+    aside = np.unique(at[noisy[at]])[:3]
+    writer.write_table("calibration", pd.DataFrame({"image_index": aside.astype(np.int32)}))
+    n_clean, n_aside = (~noisy[at]).sum(), np.isin(at, aside).sum()
+    assert frames.flips_summary(run, FlipQuery())["verified"] == n_clean + n_aside > n_clean
+    run.table_path("calibration").unlink()
+    assert frames.flips_summary(Run(writer.path), FlipQuery())["verified"] == n_clean
+
+
+def test_images_that_get_another_part_are_counted_anew(tiny_run: Path, tmp_path: Path):
+    """What training learned from is in another file than the flips."""
+    writer = RunWriter(shutil.copytree(tiny_run, tmp_path / "run"))
+    run = Run(writer.path)
+    flips = run.table("flips")
+    contrary = flips["truth"].where(
+        (flips.index % 3 > 0) | (flips["truth"] < 0), 1 - flips["truth"]
+    )
+    flips = flips.assign(truth=contrary.astype(np.int8))
+    writer.write_table("flips", flips)
+    images = run.table("images")
+    for learned_from in ("noisy_train", "clean_train"):
+        split = images["split"].where(images["split"] != learned_from, "clean_train")
+        split = split.where(images["split"] == learned_from, "clean_test")
+        writer.write_table("images", images.assign(split=split))
+        learned = (images["split"] == learned_from).to_numpy()[flips["image_index"]]
+        known, right = flips["truth"] >= 0, flips["truth"] == flips["corrected"]
+        counts = frames.flips_summary(run, FlipQuery())
+        found = [counts[name] for name in ("right", "wrong", "learned")]
+        kinds = (right & ~learned, known & ~right & ~learned, known & learned)
+        assert found == [kind.sum() for kind in kinds]
+        assert min(found) > 0
 
 
 @pytest.mark.parametrize("sort", SORTS)
@@ -118,7 +164,11 @@ def test_pages_hold_every_flip_once_in_order(run: Run, everything: pd.DataFrame,
     whole = pd.concat(pages, ignore_index=True)
     assert len(whole) == len(everything)
     assert not whole.duplicated(KEY).any()
+    whole["bare"] = stands_without_any(whole, read_evidence_model(run), "full")
+    surest = whole.sort_values(["confidence", "image_index"], ascending=[False, True])
+    whole["turn"] = surest.groupby(["attribute_index", "corrected"]).cumcount()
     order = {
+        "mixed": [("turn", True), ("bare", True), ("confidence", False)],
         "confidence": [("confidence", False)],
         "doubt": [("confidence", True)],
         "attribute": [("attribute_index", True), ("confidence", False)],
@@ -128,6 +178,20 @@ def test_pages_hold_every_flip_once_in_order(run: Run, everything: pd.DataFrame,
     names, ascending = zip(*order, strict=True)
     sorted_ = whole.sort_values(list(names), ascending=list(ascending), kind="stable")
     assert sorted_.index.tolist() == list(range(len(whole)))
+
+
+def test_attributes_take_turns_whatever_is_filtered(run: Run, everything: pd.DataFrame):
+    """Flips of the same turn: those that rest on basis images come before those that do not."""
+    page = frames.flips_page(run, FlipQuery(sort="mixed"), 1, 1_000)
+    groups = everything.groupby(["attribute_index", "corrected"])["confidence"].max()
+    first = page.head(len(groups)).set_index(["attribute_index", "corrected"])
+    assert first["confidence"].to_dict() == groups.to_dict()
+    bare = stands_without_any(first.reset_index(), read_evidence_model(run), "full")
+    assert bare.any()
+    assert bare.tolist() == sorted(bare)
+    tops = frames.flips_page(run, FlipQuery(sort="mixed", category="tops"), 1, 1_000)
+    same = page[page["category"] == "tops"]
+    assert tops[KEY].to_numpy().tolist() == same[KEY].to_numpy().tolist()
 
 
 def test_a_page_has_what_the_cards_show(run: Run):

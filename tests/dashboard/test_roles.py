@@ -240,6 +240,15 @@ def test_auditors_cannot_look_a_control_up(open_as, run, email, sees):
     assert ('<th scope="col">Verified</th>' in labels) == sees
 
 
+def test_how_many_flips_are_on_verified_images_is_not_for_auditors(open_as):
+    """Of a list narrowed to a few flips it would say which images are verified."""
+    for email, sees in (("bob@shop.org", False), ("root@shop.org", True)):
+        assert ("on verified images" in text_of(open_as(email, "flips"))) == sees
+        left = text_of(open_as(email, "audit"))
+        assert bool(re.search(r"\d on verified images need no decision", left)) == sees
+        assert ("flips on verified images need no decision" in left) != sees
+
+
 def test_an_auditor_sees_no_share_that_rests_on_few_flips(open_as, run, monkeypatch):
     """Of a category with one judged flip, the share of right ones is that flip's label."""
     cells = categories.cells(categories.flips_by_category(run))
