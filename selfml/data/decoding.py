@@ -29,6 +29,7 @@ THUMBNAIL_PX = 160
 WEBP_QUALITY = JPEG_QUALITY = 80
 PIXELS_VERSION = 1  # raise when the pixels made from the same bytes change
 _ORIENTATION_TAG = 0x0112
+_MORE_THAN_PIXELS = tuple(bytes([0xFF, kind]) for kind in (*range(0xE1, 0xF0), 0xFE))  # of JPEG
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -173,8 +174,19 @@ def encode_jpeg(image: Image.Image, max_px: int, quality: int) -> bytes:
     if max(image.size) > max_px:
         image = image.resize(_fit(image, max_px), Image.Resampling.HAMMING, reducing_gap=2.0)
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality)
+    image.save(out, "JPEG", quality=quality, comment=b"")  # Pillow would copy the photo's
     return out.getvalue()
+
+
+def is_thumbnail(data: bytes, image: Image.Image, max_px: int) -> bool:
+    """Whether a file, decoded to ``image``, is a small JPEG of pixels and nothing else.
+
+    Markers do not occur within a JPEG's pixels. One with EXIF (it may be turned, or say where it
+    was taken), a colour profile, other inks or a comment is not passed on.
+    """
+    if max(image.size) > max_px or len(data) > 4 * max_px**2 or data[:3] != b"\xff\xd8\xff":
+        return False
+    return not any(marker in data for marker in _MORE_THAN_PIXELS)
 
 
 @contextmanager

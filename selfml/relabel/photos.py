@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from selfml.data.decoding import (
     JPEG_QUALITY,
     THUMBNAIL_PX,
     decode_upright,
     encode_jpeg,
+    is_thumbnail,
     quiet_pillow,
     square,
 )
@@ -46,7 +48,7 @@ class Photos:
         Side of the squares.
     thumbnails : bool
         Also make thumbnails, from the same decode; else these are empty. They are JPEG, since WebP
-        takes as long as a small network does.
+        takes as long as a small network does; a JPEG that is as small already is its own.
     n_threads : int
         That decode, at most (Pillow releases the interpreter's lock): see `PYTHON_S`.
     """
@@ -99,11 +101,18 @@ class Photos:
 
     def _attempt(self, fetch: Callable[[], bytes]) -> Photo:
         try:
-            image = decode_upright(fetch(), self.size_px)
-            jpeg = encode_jpeg(image, THUMBNAIL_PX, JPEG_QUALITY) if self.thumbnails else b""
-            return square(image, self.size_px), jpeg
+            data = fetch()
+            image = decode_upright(data, self.size_px)
+            return square(image, self.size_px), self._thumbnail(data, image)
         except UnreadableImage as error:
             return error
+
+    def _thumbnail(self, data: bytes, image: Image.Image) -> bytes:
+        if not self.thumbnails:
+            return b""
+        if is_thumbnail(data, image, THUMBNAIL_PX):
+            return data
+        return encode_jpeg(image, THUMBNAIL_PX, JPEG_QUALITY)
 
     def _fetch(self, row: Row) -> Callable[[], bytes]:
         """What gives an image's bytes; a file is read by the thread that decodes it."""

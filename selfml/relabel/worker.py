@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from selfml.data.messages import UnreadableImage
 from selfml.extract import PREDICT_BATCH
+from selfml.nn.fitting import keep_freed_memory
 from selfml.relabel.model import Predicted, Relabeller
 from selfml.relabel.parts import (
     given_labels,
@@ -80,6 +81,7 @@ class Worker:
         self._blas = threadpool_limits(1, user_api="blas")
         n_features = self.relabeller.basis.shape[1]
         self.schema = part_schema(len(self.relabeller.attributes), n_features)
+        keep_freed_memory()
 
     def close(self) -> None:
         """Let go of threads and files."""

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras.callbacks import LambdaCallback
 
 from selfml.config import load_recipe, with_settings
 from selfml.data.decoding import decode_image
@@ -32,7 +33,7 @@ from selfml.data.garments import write_catalogue
 from selfml.data.storage import read_image_file
 from selfml.extract import PREDICT_BATCH
 from selfml.nn.classifier import build_classifier
-from selfml.nn.fitting import jit_choice
+from selfml.nn.fitting import jit_choice, keep_freed_memory
 from selfml.progress import Reporter
 from selfml.relabel import parts
 from selfml.relabel.local import do_shards
@@ -129,7 +130,8 @@ class Contest:
 
     def plain(self, threads: int) -> int:
         """``predict`` on files, decoded ahead by so many threads."""
-        self.classifier.predict(self.files[threads], verbose=0)
+        kept = LambdaCallback(on_predict_batch_end=lambda *_, **__: keep_freed_memory())
+        self.classifier.predict(self.files[threads], verbose=0, callbacks=[kept])
         return self.plan.n_images
 
     def relabelled(self, *, thumbnails: bool) -> int:

@@ -54,6 +54,41 @@ def test_thumbnails_are_small_pictures_of_the_same(folder):
         assert off.mean() < 4  # of 255
 
 
+def jpeg(side, **more):
+    sink = io.BytesIO()
+    pixels = np.random.default_rng(side).integers(0, 255, (side, side, 3), np.uint8)
+    Image.fromarray(pixels).save(sink, "JPEG", quality=60, **more)
+    return sink.getvalue()
+
+
+def exif(tag, value):
+    found = Image.Exif()
+    found[tag] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("data", "own"),
+    [
+        (jpeg(100), True),
+        (jpeg(200), False),  # too large
+        (jpeg(100, exif=exif(0x0112, 6)), False),  # turned
+        (jpeg(100, exif=exif(0x010F, "maker")), False),
+        (jpeg(100, comment=b"made by"), False),
+        (jpeg(100, icc_profile=b"profile"), False),
+        (jpeg(100) + bytes(200_000), False),  # with something behind it
+    ],
+)
+def test_a_small_jpeg_of_pixels_alone_is_its_own_thumbnail(tmp_path, data, own):
+    (tmp_path / "a.jpg").write_bytes(data)
+    photos = p.Photos(tmp_path.resolve(), 48, n_threads=1)
+    [(_, thumbnail)] = all_of(photos, [Row("a.jpg", "a.jpg", -1, None, b"")])
+    assert (thumbnail == data) is own
+    for secret in (b"Exif", b"made by", b"profile"):
+        assert secret not in thumbnail
+    assert max(Image.open(io.BytesIO(thumbnail)).size) <= p.THUMBNAIL_PX
+
+
 @pytest.mark.parametrize(("python_s", "threads"), [(10.0, 1), (1e-9, 3)])
 def test_photos_that_are_mostly_python_get_one_thread(folder, monkeypatch, python_s, threads):
     monkeypatch.setattr(p, "PYTHON_S", python_s)
