@@ -82,6 +82,16 @@ def test_a_queue_is_decided_by_keyboard(page, open_view: Open, browser_runs: Pat
     wait_for_next(page, before)
 
 
+# Sent one by one from here, the second may come when the next item is there, and be meant for it.
+TWICE = """async () => {
+  const press = () => { for (const kind of ["keydown", "keyup"]) document.body.dispatchEvent(
+    new KeyboardEvent(kind, {key: "a", code: "KeyA", bubbles: true})) };
+  press();
+  await new Promise(done => setTimeout(done, 30));
+  press();
+}"""
+
+
 def test_one_press_too_many_decides_nothing_unseen(open_view: Open, browser_runs: Path):
     """Two presses at once: the second is for an item that nobody has seen yet."""
     run = Run(browser_runs / "tiny")
@@ -90,8 +100,7 @@ def test_one_press_too_many_decides_nothing_unseen(open_view: Open, browser_runs
     before = asked(page)
     with Store(f"sqlite:///{browser_runs / 'decisions.db'}") as store:
         had = len(store.history(catalogue_of(run)))
-        page.keyboard.press("a")
-        page.keyboard.press("a")
+        page.evaluate(TWICE)
         wait_for_next(page, before)
         settled(page)
         assert len(store.history(catalogue_of(run))) == had + 1
