@@ -26,7 +26,9 @@ def start(folder: Path, program: str, port: int = 0) -> subprocess.Popen:
     (folder / "bin" / "streamlit").chmod(0o755)
     (folder / ".installed").touch()  # newer than requirements.txt: nothing is installed
     command = ["make", "dashboard", f"VENV={folder}", f"PORT={port}", "HEADLESS=1"]
-    environment = os.environ | {"HOME": str(folder), "MAKEFLAGS": ""}
+    # `make test` runs this, and a make within another says so
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    environment["HOME"] = str(folder)
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     # A job in the background may ignore Ctrl-C, and what it starts would, too.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import components
+from dashboard.flip_panels import ORDER
 from dashboard.frames import attributes, basis
 from dashboard.frames.audit import cells_of, queue
 from dashboard.frames.controls import controls
@@ -102,7 +103,7 @@ def test_attributes_guards_names_that_a_spreadsheet_would_run(open_view: Open, s
 def test_flips_has_every_page_of_the_list(open_view: Open, saved, run):
     open_view("flips", run="tiny", direction="to_1", page="2")
     found = table(saved["flips.csv"])
-    expected = flips_page(run, FlipQuery(direction="to_1"), 1, 10_000)
+    expected = flips_page(run, FlipQuery(direction="to_1", sort=ORDER), 1, 10_000)
     assert found["image_id"].tolist() == expected["image_id"].tolist()
     assert found["confidence"].to_numpy() == pytest.approx(expected["confidence"].to_numpy())
 
