@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,10 @@ def one_line(outcome: Outcome, *parts: str) -> None:
     assert outcome.err.count("\n") == 1
     for part in parts:
         assert part in outcome.err
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# ----------------------------------------------------------------------------------------- evaluate

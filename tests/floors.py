@@ -31,7 +31,7 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
         3: (
             *("selfml.training_data", "selfml.extract", "selfml.results", "selfml.explain"),
             "selfml.stability",
-            *("selfml.train", "selfml.run_start"),
+            *("selfml.train", "selfml.stages", "selfml.run_start"),
             *("selfml.maps", "selfml.report"),
             "selfml.relabel.*",
         ),

@@ -23,7 +23,7 @@ from selfml.nn.fitting import Session, fit_stage
 from selfml.nn.input_pipeline import Batches, rows_of
 from selfml.progress import Reporter
 from selfml.run import RunWriter
-from selfml.train import Training
+from selfml.stages import Training
 from selfml.training_data import TrainingData, labels_for_training, prepare
 
 
