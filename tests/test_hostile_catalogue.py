@@ -1,7 +1,7 @@
 """A hostile catalogue: nothing executes, nothing leaks. What is tested where:
 
 ====================================  ==========================================================
-Script tags in names                  ``browser/test_hostile.py`` (every view), ``test_cli_train``
+Script tags in names                  ``browser/test_hostile.py`` (every view), ``test_cli_runs``
 Formulas                              ``test_export_evidence``, ``test_corrections``,
                                       ``dashboard/test_views``, ``dashboard/test_flips_receipt``
 Markdown that fetches or links        ``browser/test_hostile.py``
