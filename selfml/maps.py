@@ -71,7 +71,9 @@ def umap_map(points: np.ndarray, seed: int, reporter: Reporter) -> np.ndarray:
         neighbours = min(N_NEIGHBORS, len(points) - 1)
         reporter.say("UMAP: one thread, loading and neighbours first")
         with reporter.task("UMAP", 1) as advance:
+            # Every epoch, however quick: how often it is said is the reporter's to choose.
             shown = {"file": _Epochs(advance), "bar_format": "{n}/{total}", "disable": False}
+            shown |= {"mininterval": 0, "miniters": 1}
             found = umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1, tqdm_kwds=shown)
             return np.asarray(found.fit_transform(points), np.float32)
 
