@@ -27,8 +27,8 @@ from dashboard import access
 from dashboard.events import event
 from dashboard.settings import run_folders, settings
 from selfml.data.decoding import encode_thumbnail
+from selfml.data.image_files import read_image_file
 from selfml.data.messages import UnreadableImage
-from selfml.data.storage import read_image_file
 from selfml.run import Run, RunError
 
 ROUTE = "thumbnails"

@@ -56,7 +56,7 @@ def hull_coefficients(
     *,
     max_iterations: int = 20_000,
     tolerance: float = 1e-3,
-    batch: int = 256,
+    batch: int = 512,
     threads: int = 1,
 ) -> HullProjection:
     """Project every feature onto the convex hull of the atoms, with a certificate.

@@ -26,14 +26,12 @@ from pathlib import Path
 
 import numpy as np
 
+from selfml.data.image_files import checked_bytes, file_size, read_image_file
 from selfml.data.messages import DatasetError, Findings, UnreadableImage, quote
 from selfml.data.storage import (
     ParquetImages,
-    checked_bytes,
-    file_size,
     iter_parquet,
     look_for_images,
-    read_image_file,
 )
 from selfml.data.tables import Table, aligned, read_split, read_table, without_repeats
 

@@ -11,25 +11,29 @@ raises becomes `UnreadableImage`.
 """
 
 import io
+import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from selfml.data.dataset import Dataset
 from selfml.data.messages import UnreadableImage
+
+if TYPE_CHECKING:  # it imports pandas, which processes that only decode need not
+    from selfml.data.dataset import Dataset
 
 MAX_PIXELS = 100_000_000  # our choice: 300 MB once decoded; no catalogue photo comes near
 THUMBNAIL_PX = 160
 WEBP_QUALITY = JPEG_QUALITY = 80
 PIXELS_VERSION = 1  # raise when the pixels made from the same bytes change
 _ORIENTATION_TAG = 0x0112
-_MORE_THAN_PIXELS = tuple(bytes([0xFF, kind]) for kind in (*range(0xE1, 0xF0), 0xFE))  # of JPEG
+_MORE_THAN_PIXELS = re.compile(rb"\xff[\xe1-\xef\xfe]")  # markers of JPEG: APP1 to APP15, comment
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -99,7 +103,7 @@ def probe_image(data: bytes) -> ImageFacts:
 
 
 def for_each_image(
-    dataset: Dataset,
+    dataset: "Dataset",
     work: Callable[[bytes], object],
     consume: Callable[[int, object], None],
     n_workers: int,
@@ -186,7 +190,7 @@ def is_thumbnail(data: bytes, image: Image.Image, max_px: int) -> bool:
     """
     if max(image.size) > max_px or len(data) > 4 * max_px**2 or data[:3] != b"\xff\xd8\xff":
         return False
-    return not any(marker in data for marker in _MORE_THAN_PIXELS)
+    return _MORE_THAN_PIXELS.search(data) is None
 
 
 @contextmanager

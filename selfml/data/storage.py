@@ -1,7 +1,6 @@
 """Where a dataset's encoded images lie: files in the folder, or rows of ``images.parquet``."""
 
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from selfml.data.messages import DatasetError, Findings, UnreadableImage, quote, several
+from selfml.data.image_files import checked_bytes, file_size
+from selfml.data.messages import DatasetError, Findings, quote, several
 from selfml.data.tables import Table, tidy_name
 
-MAX_FILE_BYTES = 200_000_000  # our choice: no catalogue photo is larger; it is never read
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -82,30 +81,6 @@ class ParquetImages:
                 yield tidy_name(name.as_py() or ""), data.as_py()
 
 
-def read_image_file(root: Path, name: str) -> bytes:
-    """Return one encoded image of the folder ``root`` (resolved).
-
-    Raises
-    ------
-    UnreadableImage
-        Missing, empty, not a regular file, over ``MAX_FILE_BYTES`` or outside the folder.
-    """
-    path = root / name
-    try:
-        if not Path(os.path.realpath(path)).is_relative_to(root):
-            raise UnreadableImage("a symbolic link leaves the dataset folder")
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise UnreadableImage("not a regular file")
-        if facts.st_size > MAX_FILE_BYTES:
-            raise UnreadableImage(f"{facts.st_size} bytes; the limit is {MAX_FILE_BYTES}")
-        return checked_bytes(path.read_bytes())
-    except FileNotFoundError:
-        raise UnreadableImage("missing: no such file in the dataset folder") from None
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read: {error.strerror}") from None
-
-
 def iter_parquet(
     images: ParquetImages, names: Iterable[str]
 ) -> Iterator[tuple[int, Callable[[], bytes]]]:
@@ -165,25 +140,6 @@ def look_for_images(
             f"first in row "
             f"{missing[0][0]} ({quote(missing[0][1])}). Add them or remove the rows."
         )
-
-
-def checked_bytes(data: bytes | None) -> bytes:
-    """Return an image's bytes, or raise `UnreadableImage` for absent, empty or too many."""
-    if data is None:
-        raise UnreadableImage("missing: no such row, or no bytes, in images.parquet")
-    if not data:
-        raise UnreadableImage("empty: 0 bytes")
-    if len(data) > MAX_FILE_BYTES:
-        raise UnreadableImage(f"{len(data)} bytes; the limit is {MAX_FILE_BYTES}")
-    return data
-
-
-def file_size(path: Path) -> int:
-    """Return the size in bytes, -1 where there is no such file."""
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return -1
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -46,10 +46,9 @@ def do_shards(
 ) -> None:
     """The same by a worker that is loaded."""
     before: Future | None = None
-    with ThreadPoolExecutor(1) as writer:
-        for shard in shards:
+    with ThreadPoolExecutor(1) as writer, closing(worker.look(shards, check)) as looks:
+        for looked in looks:
             check()
-            looked = worker.look(shard, check)
             if before is not None:
                 done += before.result()[0]
                 advance(done)

@@ -180,7 +180,7 @@ class Relabeller:
         )
         classifier.build((None, self.size_px, self.size_px, 3))
         _load(classifier, folder / EXTRACTOR_FILE)
-        return classifier
+        return classifier.for_inference()
 
     def _explainer(self, folder: Path) -> Explainer:
         n_atoms, n_features = self.basis.shape

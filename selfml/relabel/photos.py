@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
-from selfml.data.decoding import (
-    JPEG_QUALITY,
-    THUMBNAIL_PX,
-    decode_upright,
-    encode_jpeg,
-    is_thumbnail,
-    quiet_pillow,
-    square,
-)
+from selfml.data.image_files import checked_bytes
 from selfml.data.messages import UnreadableImage
-from selfml.data.storage import checked_bytes, read_image_file
+from selfml.relabel.decoders import Decoder, Encoded, Photo
 from selfml.relabel.source import Row, image_column
 
-AT_ONCE = 8  # images that a thread is handed together: handing over costs as well
-AHEAD = 256  # images that all decoding threads together may be ahead of the model
+AT_ONCE = 16  # images that a process is handed together: handing over costs as well
+AHEAD = 256  # images that all processes together may be ahead of the model
 PARQUET_ROWS = 32  # images of a Parquet file in memory at a time
-# Of an image's decoding so much is Python, which one thread runs at a time. Where images take
-# little more (64 px: .26 ms), two threads wait for each other and need .40 ms an image.
-PYTHON_S = 2e-4
-
-Photo = tuple[np.ndarray, bytes] | UnreadableImage
 
 
 class Photos:
-    """Reads and decodes the images of rows, in their order; memory is bounded.
+    """Reads the images of rows and has them decoded, in their order; memory is bounded.
 
     Parameters
     ----------
@@ -49,87 +35,65 @@ class Photos:
     thumbnails : bool
         Also make thumbnails, from the same decode; else these are empty. They are JPEG, since WebP
         takes as long as a small network does; a JPEG that is as small already is its own.
-    n_threads : int
-        That decode, at most (Pillow releases the interpreter's lock): see `PYTHON_S`.
+    n_processes : int
+        That decode.
     """
 
-    def __init__(self, root: Path, size_px: int, *, thumbnails: bool = True, n_threads: int = 2):
-        self.root, self.size_px, self.thumbnails = root, size_px, thumbnails
-        self.n_threads = max(1, n_threads)
-        self._pool: ThreadPoolExecutor | None = None
+    def __init__(self, root: Path, size_px: int, *, thumbnails: bool = True, n_processes: int = 2):
+        self.root, self.thumbnails = root, thumbnails
+        self._decoders = [Decoder(root, size_px) for _ in range(max(1, n_processes))]
+        self._idle: SimpleQueue[Decoder] = SimpleQueue()
+        for decoder in self._decoders:
+            self._idle.put(decoder)
+        self._pool = ThreadPoolExecutor(len(self._decoders))
         self._streams: dict[str, _Stream] = {}
 
     def close(self) -> None:
-        """Let go of threads and files."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        """Let go of processes, threads and files."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for decoder in self._decoders:
+            decoder.close()
         for stream in self._streams.values():
             stream.close()
         self._streams = {}
 
-    def decoded(self, rows: list[Row]) -> Iterator[Photo]:
-        """Pixels (S, S, 3) uint8 and a thumbnail of each row, or why there are none."""
+    def decoded(self, rows: Iterable[Row]) -> Iterator[Photo]:
+        """Pixels (S, S, 3) uint8 and a thumbnail of each row, or why there are none.
+
+        Rows are taken some way ahead of what is given back.
+        """
         waiting: deque[Future] = deque()
-        with quiet_pillow():
-            try:
-                for start in range(0, len(rows), AT_ONCE):
-                    some = [self._fetch(row) for row in rows[start : start + AT_ONCE]]
-                    if self._pool is None:
-                        yield from self._begin(some)
-                        continue
-                    waiting.append(self._pool.submit(list, map(self._attempt, some)))
-                    if len(waiting) * AT_ONCE >= AHEAD:
-                        yield from waiting.popleft().result()
-                while waiting:
-                    yield from waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
-
-    def _begin(self, some: list[Callable[[], bytes]]) -> list[Photo]:
-        """The first photos, without threads: they tell how many are of use for the others."""
-        photos, seconds = [], []
-        for fetch in some:
-            start = time.thread_time()
-            photos.append(self._attempt(fetch))
-            if not isinstance(photos[-1], UnreadableImage):
-                seconds.append(time.thread_time() - start)
-        if seconds:
-            useful = int(np.median(seconds) / PYTHON_S)
-            self._pool = ThreadPoolExecutor(max(1, min(self.n_threads, useful)))
-        return photos
-
-    def _attempt(self, fetch: Callable[[], bytes]) -> Photo:
+        rows = iter(rows)
         try:
-            data = fetch()
-            image = decode_upright(data, self.size_px)
-            return square(image, self.size_px), self._thumbnail(data, image)
-        except UnreadableImage as error:
-            return error
+            while some := [self._encoded(row) for row in islice(rows, AT_ONCE)]:
+                waiting.append(self._pool.submit(self._decode, some))
+                if len(waiting) * AT_ONCE >= AHEAD:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
-    def _thumbnail(self, data: bytes, image: Image.Image) -> bytes:
-        if not self.thumbnails:
-            return b""
-        if is_thumbnail(data, image, THUMBNAIL_PX):
-            return data
-        return encode_jpeg(image, THUMBNAIL_PX, JPEG_QUALITY)
+    def _decode(self, images: list[Encoded]) -> list[Photo]:
+        decoder = self._idle.get()
+        try:
+            return decoder.decode(images, thumbnails=self.thumbnails)
+        finally:
+            self._idle.put(decoder)
 
-    def _fetch(self, row: Row) -> Callable[[], bytes]:
-        """What gives an image's bytes; a file is read by the thread that decodes it."""
+    def _encoded(self, row: Row) -> Encoded:
+        """An image as it is handed on; a file is read by the process that decodes it."""
         if row.error is not None:
-            return partial(_refuse, row.error)
+            return UnreadableImage(row.error)
         if row.row < 0:
-            return partial(read_image_file, self.root, row.file)
+            return row.file
         if row.file not in self._streams:
             self._streams = {row.file: _Stream(self.root / row.file)}  # one file at a time
         try:
-            return partial(checked_bytes, self._streams[row.file].read(row.row))
+            return checked_bytes(self._streams[row.file].read(row.row))
         except UnreadableImage as error:
-            return partial(_refuse, str(error))
-
-
-def _refuse(error: str) -> bytes:
-    raise UnreadableImage(error)
+            return error
 
 
 class _Stream:

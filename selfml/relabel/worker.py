@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from selfml.data.messages import UnreadableImage
 from selfml.extract import PREDICT_BATCH
 from selfml.nn.fitting import keep_freed_memory
+from selfml.relabel.decoders import Photo
 from selfml.relabel.model import Predicted, Relabeller
 from selfml.relabel.parts import (
     given_labels,
@@ -74,7 +78,7 @@ class Worker:
             Path(begun["root"]),
             self.relabeller.size_px,
             thumbnails=begun["thumbnails"],
-            n_threads=n_threads,
+            n_processes=n_threads,
         )
         # After each product of matrices OpenBLAS's other threads wait, turning, for the next one:
         # tens of milliseconds of a processor that decodes meanwhile.
@@ -93,7 +97,8 @@ class Worker:
 
         ``check`` is called between batches and may raise: then nothing is written.
         """
-        return self.write(self.look(shard, check))
+        with closing(self.look([shard], check)) as looked:
+            return self.write(next(looked))
 
     def write(self, looked: Looked) -> tuple[int, int]:
         """The second half of `do`; may run in another thread while the next shard is looked at."""
@@ -102,13 +107,30 @@ class Worker:
         write_part(table, part_path(self.out, looked.shard))
         return len(looked.rows), int((~where).sum())
 
-    def look(self, shard: int, check: Callable[[], None] = lambda: None) -> Looked:
-        """The first half of `do`: decode the images of a shard and run the extractor on them."""
-        rows = self.plan.shard(shard)
+    def look(self, shards: Iterable[int], check: Callable[[], None]) -> Iterator[Looked]:
+        """The first half of `do`, of one shard after the other: decode images, run the extractor.
+
+        Photos of the next shard are decoded while the extractor looks at those of one.
+        """
+        planned: deque[tuple[int, list[Row]]] = deque()
+
+        def rows() -> Iterator[Row]:
+            for shard in shards:
+                planned.append((shard, self.plan.shard(shard)))
+                yield from planned[-1][1]
+
+        with closing(self.photos.decoded(rows())) as photos:
+            for first in photos:
+                shard, own = planned.popleft()
+                yield self._looked(shard, own, chain([first], islice(photos, len(own) - 1)), check)
+
+    def _looked(
+        self, shard: int, rows: list[Row], photos: Iterable[Photo], check: Callable[[], None]
+    ) -> Looked:
         size = self.relabeller.size_px
         batch = np.zeros((PREDICT_BATCH, size, size, 3), np.uint8)
         n, seen, thumbnails, errors = 0, [], [], []
-        for photo in self.photos.decoded(rows):
+        for photo in photos:
             if isinstance(photo, UnreadableImage):
                 thumbnails.append(None)
                 errors.append(str(photo))

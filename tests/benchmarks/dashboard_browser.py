@@ -11,7 +11,6 @@ Beside the time that passed stands the time of all processors for server and bro
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,10 +22,10 @@ import numpy as np
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from selfml.run import Run
+from tests.benchmarks.processors import spent_s
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, LISTEN, running_server, settled
 
 LIMIT_MS = 120_000
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 VIEWS = ("", "map", "basis", "attributes", "flips")
 DRAWN = """() => {
   const plots = [...document.querySelectorAll('.js-plotly-plot')];
@@ -46,35 +45,16 @@ st.plotly_chart(go.Figure(go.Bar(x=["a", "b"], y=[1, 2])))
 """
 
 
-def cpu_s() -> float:
-    """Seconds that processors spent on all processes below this one: server and browser."""
-    parents, spent = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # has just ended
-            continue
-        parents[int(folder.name)], spent[int(folder.name)] = (
-            int(fields[1]),
-            sum(map(int, fields[11:15])),
-        )
-    below, found = {os.getpid()}, True
-    while found:
-        found = {p for p, parent in parents.items() if parent in below} - below
-        below |= found
-    return TICK_S * sum(spent[p] for p in below - {os.getpid()})
-
-
 class Watch:
     """Milliseconds since it was made: passed, and of processors."""
 
     def __init__(self) -> None:
-        self.cpu, self.start = cpu_s(), time.perf_counter()
+        self.cpu, self.start = spent_s(own=False), time.perf_counter()
 
     def read(self) -> tuple[float, float]:
         """Both times."""
         passed = time.perf_counter() - self.start
-        return 1000 * passed, 1000 * (cpu_s() - self.cpu)
+        return 1000 * passed, 1000 * (spent_s(own=False) - self.cpu)
 
 
 def percentiles(name: str, times: list[tuple[float, float]]) -> dict[str, float]:

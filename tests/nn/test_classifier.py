@@ -66,6 +66,26 @@ def test_standardised_maps_have_mean_0_and_variance_1_and_dead_channels_are_0():
     assert far.max() == 8.0
 
 
+def test_for_inference_it_says_the_same_without_normalising_layers():
+    rng = np.random.default_rng(0)
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(5, 3, strides=4)(images)
+    backbone = keras.Model(images, keras.layers.BatchNormalization()(x))
+    model = AttributeClassifier(
+        L, configured(), categories=("a", "b"), backbone=backbone, scaling="caffe"
+    )
+    model.build((None, 8, 8, 3))
+    for variable in model.weights:
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    copy = model.for_inference()
+    assert len(copy.backbone.weights) == 2
+    pixels = rng.integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    given = {"inputs": pixels, "place": np.arange(6) % 3}
+    np.testing.assert_allclose(numbers(copy(given)), numbers(model(given)), rtol=1e-4)
+    model.dense.kernel.assign(0 * model.dense.kernel)
+    assert np.abs(numbers(copy(given)) - numbers(model(given))).min() > 0.1  # weights of its own
+
+
 def filed_classifier(**rows) -> AttributeClassifier:
     """Sees two categories, whose log-odds differ; any other has none."""
     model = AttributeClassifier(L, configured(), categories=("a", "b"))

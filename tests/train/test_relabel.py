@@ -15,6 +15,7 @@ from selfml.export import export, outlook
 from selfml.flips import read_evidence_model
 from selfml.nn.fitting import Interrupted
 from selfml.receipts import receipt
+from selfml.relabel.model import HULL_TOLERANCE
 from selfml.relabel.start import Engine, relabel
 from selfml.run import Run, RunError, RunWriter
 from selfml.train import train
@@ -23,6 +24,9 @@ from tests.train.relabelling import QUIET, go, rows_of
 from tests.training import Interrupting, tiny_config
 
 pytestmark = pytest.mark.slow
+# Maps are rounded to float16 as in training. Folding (selfml.nn.folding) moves them by parts in a
+# million, and so a few of them to the next number of float16.
+ROUNDED = 1e-3
 ARRAYS = ("features", "label_scores", "terms_classifier", "terms_residual")
 # Everything that changes how features are made: pixels, other layers, fewer features, categories.
 OTHERWISE = (
@@ -41,16 +45,17 @@ def equal_to_training(trained: Path, out: Path) -> None:
     assert set(again["split"][place]) == {"noisy_test"}
     for name in ARRAYS:
         x, y = np.asarray(before.array(name)[rows], float), after.array(name)[place].astype(float)
-        atol = 4e-3 if name == "features" else 1e-4  # features are stored as float16
+        atol = 4e-3 if name == "features" else ROUNDED  # features are stored as float16
         np.testing.assert_allclose(y, x, atol=atol, err_msg=name)
     c, d = before.coefficients()[rows], after.coefficients()[place]
-    assert abs(c - d).max() < 1e-4
-    np.testing.assert_allclose(
-        again["hull_distance"][place], images["hull_distance"][rows], rtol=0.02, atol=1e-3
-    )
+    assert abs(c - d).max() < ROUNDED
+    centre = np.asarray(before.array("basis"), float).mean(axis=0)
+    outside = np.square(np.asarray(before.array("features")[rows], float) - centre).sum(axis=1)
+    x, y = images["hull_distance"][rows].to_numpy(), again["hull_distance"][place].to_numpy()
+    assert (np.abs(x**2 - y**2) <= (HULL_TOLERANCE + ROUNDED) * outside).all()
     flips, found = before.table("flips"), after.table("flips")
     near = np.zeros((len(images), len(before.attributes)), bool)
-    weak = flips[["score", "strict_score"]].abs().min(axis=1) < 1e-3
+    weak = flips[["score", "strict_score"]].abs().min(axis=1) < 2 * ROUNDED
     near[flips["image_index"][weak], flips["attribute_index"][weak]] = True
     for name in ("labels_corrected", "labels_strict"):
         differ = (before.array(name)[rows] != after.array(name)[place]) & ~near[rows]
@@ -61,8 +66,8 @@ def equal_to_training(trained: Path, out: Path) -> None:
     both = first[~weak].merge(second, on=key, suffixes=("", "_again"))
     both = both[np.isin(both["image_index"], rows)]
     assert len(both) == np.isin(flips["image_index"][~weak], rows).sum() > 20
-    np.testing.assert_allclose(both["score_again"], both["score"], atol=1e-3)
-    np.testing.assert_allclose(both["confidence_again"], both["confidence"], atol=1e-4)
+    np.testing.assert_allclose(both["score_again"], both["score"], atol=2 * ROUNDED)
+    np.testing.assert_allclose(both["confidence_again"], both["confidence"], atol=ROUNDED)
 
 
 def test_training_images_come_out_as_in_training(any_run, catalogue, tmp_path):

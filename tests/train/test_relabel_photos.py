@@ -1,4 +1,4 @@
-"""Photos on their way into a relabelling: pixels as in training, small thumbnails, fit threads."""
+"""Photos on their way into a relabelling: pixels as in training, thumbnails, bounded memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfml.data.decoding import decode_image
+from selfml.data.decoding import THUMBNAIL_PX, decode_image
 from selfml.data.garments import write_catalogue
-from selfml.data.messages import UnreadableImage
 from selfml.relabel import photos as p
 from selfml.relabel.source import Row
 
@@ -34,10 +33,10 @@ def all_of(photos, rows):
         photos.close()
 
 
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_pixels_are_those_of_training_in_the_order_of_the_rows(folder, n_threads):
+@pytest.mark.parametrize("n_processes", [1, 3])
+def test_pixels_are_those_of_training_in_the_order_of_the_rows(folder, n_processes):
     rows = rows_of(folder)
-    got = all_of(p.Photos(folder, 48, thumbnails=False, n_threads=n_threads), rows)
+    got = all_of(p.Photos(folder, 48, thumbnails=False, n_processes=n_processes), rows)
     for row, (pixels, thumbnail) in zip(rows, got, strict=True):
         np.testing.assert_array_equal(pixels, decode_image((folder / row.file).read_bytes(), 48))
         assert thumbnail == b""
@@ -81,31 +80,29 @@ def exif(tag, value):
 )
 def test_a_small_jpeg_of_pixels_alone_is_its_own_thumbnail(tmp_path, data, own):
     (tmp_path / "a.jpg").write_bytes(data)
-    photos = p.Photos(tmp_path.resolve(), 48, n_threads=1)
+    photos = p.Photos(tmp_path.resolve(), 48, n_processes=1)
     [(_, thumbnail)] = all_of(photos, [Row("a.jpg", "a.jpg", -1, None, b"")])
     assert (thumbnail == data) is own
     for secret in (b"Exif", b"made by", b"profile"):
         assert secret not in thumbnail
-    assert max(Image.open(io.BytesIO(thumbnail)).size) <= p.THUMBNAIL_PX
+    assert max(Image.open(io.BytesIO(thumbnail)).size) <= THUMBNAIL_PX
 
 
-@pytest.mark.parametrize(("python_s", "threads"), [(10.0, 1), (1e-9, 3)])
-def test_photos_that_are_mostly_python_get_one_thread(folder, monkeypatch, python_s, threads):
-    monkeypatch.setattr(p, "PYTHON_S", python_s)
-    photos = p.Photos(folder, 48, n_threads=3)
-    assert len(list(photos.decoded(rows_of(folder)))) == 40
-    assert photos._pool._max_workers == threads
-    photos.close()
+def test_rows_are_taken_some_way_ahead_and_no_further(folder):
+    taken = []
 
+    def rows():
+        for row in rows_of(folder) * 20:
+            taken.append(row)
+            yield row
 
-def test_what_cannot_be_read_does_not_say_how_many_threads(folder, monkeypatch):
-    monkeypatch.setattr(p, "PYTHON_S", 1e-9)
-    photos = p.Photos(folder, 48, n_threads=3)
-    missing = [f"gone/{i}.jpg" for i in range(p.AT_ONCE)]
-    rows = rows_of(folder, extra=missing)
-    got = list(photos.decoded(rows[: p.AT_ONCE]))
-    assert all(isinstance(photo, UnreadableImage) for photo in got)
-    assert photos._pool is None
-    assert len(list(photos.decoded(rows[p.AT_ONCE :]))) == 40
-    assert photos._pool._max_workers == 3
+    photos = p.Photos(folder, 48, thumbnails=False, n_processes=1)
+    decoded = photos.decoded(rows())
+    assert not taken
+    next(decoded)
+    assert len(taken) == p.AHEAD
+    for _ in range(100):
+        next(decoded)
+    assert p.AHEAD + 100 - p.AT_ONCE <= len(taken) <= p.AHEAD + 100 + p.AT_ONCE
+    decoded.close()
     photos.close()
