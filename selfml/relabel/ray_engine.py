@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,21 +23,31 @@ from selfml.relabel.worker import Worker
 
 LOCAL = ""
 CONNECT_S = 10
+AT_ONCE = 2  # shards of an actor: one is looked at, one explained
 
 
 class ShardActor:
-    """What Ray Data calls with a batch of one shard number."""
+    """What Ray Data calls with a batch of one shard number, from two threads.
+
+    While one looks at its shard, the other explains and writes the one before.
+    """
 
     def __init__(self, out: str, n_threads: int):
         self.worker = Worker(out, n_threads=n_threads)
+        self._looking = threading.Lock()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        counts = [self.worker.do(int(shard)) for shard in batch["shard"]]
+        counts = [self._do(int(shard)) for shard in batch["shard"]]
         return {
             "shard": batch["shard"],
             "n_images": [n for n, _ in counts],
             "worker": [os.getpid() for _ in counts],
         }
+
+    def _do(self, shard: int) -> tuple[int, int]:
+        with self._looking:
+            looked = self.worker.look_at(shard)
+        return self.worker.write(looked)
 
 
 def require_ray() -> Any:
@@ -104,7 +115,12 @@ def run_ray(
         ).map_batches(
             ShardActor,
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=ray.data.ActorPoolStrategy(
+                size=workers,
+                max_concurrent_calls_per_actor=AT_ONCE,
+                max_tasks_in_flight_per_actor=AT_ONCE,
+                enable_true_multi_threading=True,
+            ),
             num_cpus=max(1, min(threads, cpus // workers)),
             num_gpus=min(1.0, gpus / workers) if gpus else None,
             fn_constructor_args=(str(out), threads),

@@ -92,25 +92,16 @@ class Worker:
         self.photos.close()
         self._blas.restore_original_limits()
 
-    def do(self, shard: int, check: Callable[[], None] = lambda: None) -> tuple[int, int]:
-        """Write the part of a shard; returns its images, and those of them with an error.
-
-        ``check`` is called between batches and may raise: then nothing is written.
-        """
-        with closing(self.look([shard], check)) as looked:
-            return self.write(next(looked))
-
-    def write(self, looked: Looked) -> tuple[int, int]:
-        """The second half of `do`; may run in another thread while the next shard is looked at."""
-        where = np.array([error is None for error in looked.errors])
-        table = self._table(looked, where)
-        write_part(table, part_path(self.out, looked.shard))
-        return len(looked.rows), int((~where).sum())
+    def look_at(self, shard: int) -> Looked:
+        """Decode the images of a shard and run the extractor on them."""
+        with closing(self.look([shard], lambda: None)) as looks:
+            return next(looks)
 
     def look(self, shards: Iterable[int], check: Callable[[], None]) -> Iterator[Looked]:
-        """The first half of `do`, of one shard after the other: decode images, run the extractor.
+        """`look_at` one shard after the other.
 
-        Photos of the next shard are decoded while the extractor looks at those of one.
+        Photos of the next shard are decoded while the extractor looks at those of one. ``check`` is
+        called between batches and may raise.
         """
         planned: deque[tuple[int, list[Row]]] = deque()
 
@@ -123,6 +114,16 @@ class Worker:
             for first in photos:
                 shard, own = planned.popleft()
                 yield self._looked(shard, own, chain([first], islice(photos, len(own) - 1)), check)
+
+    def write(self, looked: Looked) -> tuple[int, int]:
+        """Write the part of a shard; returns its images, and those of them with an error.
+
+        May run in another thread while the next shard is looked at.
+        """
+        where = np.array([error is None for error in looked.errors])
+        table = self._table(looked, where)
+        write_part(table, part_path(self.out, looked.shard))
+        return len(looked.rows), int((~where).sum())
 
     def _looked(
         self, shard: int, rows: list[Row], photos: Iterable[Photo], check: Callable[[], None]

@@ -7,8 +7,9 @@ little on what they learned. Then, warm and in turns on the same images: ``predi
 lie decoded in memory, ``predict`` on files that Keras' threads decode ahead (one, and one a
 processor: the faster counts), and relabelling from files to parts, with and without thumbnails;
 with ``--ray 1,2`` also by so many workers. While the last shard is explained nothing is left to be
-looked at, so fewer than some eight shards measure an end that no catalogue has. The figure to keep is 0.9 of ``predict`` on files. On a
-machine that does other things as well, processor time says more than the clock.
+looked at, so fewer than some eight shards measure an end that no catalogue has. The figure to keep
+is 0.9 of ``predict`` on files. On a machine that does other things as well, processor time says
+more than the clock.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Contest:
         self.files = {n: Decoded(root, rows, config.data.size_px, n) for n in THREADS}
         self.pixels = np.concatenate([self.files[1][i] for i in range(4)])
         self.classifier.predict(self.pixels, batch_size=PREDICT_BATCH, verbose=0)
-        self.worker.do(0)
+        self.worker.write(self.worker.look_at(0))
 
     def close(self) -> None:
         """Let go of the worker's processes."""
