@@ -130,6 +130,7 @@ def relabel(
             elif todo:
                 options = {"workers": engine.workers, "address": engine.address}
                 run_ray(out, todo, check=check, advance=said, done=n_done, **options)
+                clear_unfinished(out / parts.PARTS)  # of workers that were killed
         with reporter.task("writing the run", plan.n_shards) as advance:
             return Done(out, *finish(run, out, plan, check=check, advance=advance))
 
