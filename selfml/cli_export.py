@@ -157,6 +157,12 @@ def _say(done: Exported) -> None:
         f"{done.labels_file}: {photos}{done.n_rows} rows, {done.n_changed_cells} cells changed"
         f"{why}; {done.flips_file}: {done.n_flips} flips with their evidence"
     )
+    left_out = [
+        *([f"{done.n_unchosen} not asked for"] if done.n_unchosen else []),
+        *([f"{done.n_settled} of labels verified or changed since"] if done.n_settled else []),
+    ]
+    if left_out:
+        print(f"Flips left out: {', '.join(left_out)}.")
     if done.interface_file:
         print(f"{done.interface_file}: the labelling interface for these tasks")
 

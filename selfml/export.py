@@ -41,6 +41,8 @@ class Exported:
     n_photos: int | None = None
     interface_file: Path | None = None
     n_changed_by_flips: int = 0  # the other changed cells are labels that were verified
+    n_unchosen: int = 0  # flips of the run that were not asked for
+    n_settled: int = 0  # flips asked for whose label was verified, or changed since
 
 
 def export(
@@ -100,11 +102,13 @@ def export(
         raise RunError(f"{run.path}: no flips yet; wait until training is complete")
     root = Path(data) if data else dataset_folder(run)
     every = run.table("flips")
+    n_every = len(every)
     catalogue = catalogue or catalogue_of(run)
     if store is not None:
         every = _audited(run, every, store, catalogue, with_auto=with_auto)
     limits = {"min_confidence": min_confidence, "agreed_only": agreed_only, "auto_only": auto_only}
     flips = select_flips(every, **limits)
+    n_chosen = len(flips)
     if root is not None and root.exists():
         content, flips = _from_input(run, read_dataset(root), flips, to.out)
     elif data is not None:
@@ -126,7 +130,7 @@ def export(
     return Exported(
         to.out, to.flips, to.manifest, len(content.rows) - 1, len(flips),
         int(content.changed.sum()), content.dataset is not None, n_photos, to.interface,
-        changed_by_flips(content),
+        changed_by_flips(content), n_every - n_chosen, n_chosen - len(flips),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from selfml import maps
 from selfml.cli_export import _say
 from selfml.evaluate import evaluate
-from selfml.export import Exported, export
+from selfml.export import Exported, export, select_flips
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import RunWriter
 from selfml.run_format import METHODS
@@ -122,11 +122,18 @@ def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
     assert done.code == 0
     verified = expected.n_changed_cells - expected.n_changed_by_flips
     why = f"({expected.n_changed_by_flips} by flips, {verified} verified)"
+    flips = shop.run.table("flips")
+    chosen = select_flips(flips, **limits)
+    settled = len(chosen) - len(shop.unverified(chosen))
+    asked = [f"{len(flips) - len(chosen)} not asked for"] if limits else []
+    left_out = [*asked, *([f"{settled} of labels verified or changed since"] if settled else [])]
     assert done.out == (
         f"{tmp_path / 'a.csv'}: {expected.n_rows} rows, {expected.n_changed_cells} cells changed "
         f"{why}; {tmp_path / 'a.flips.csv'}: {expected.n_flips} flips with their evidence\n"
+        f"Flips left out: {', '.join(left_out)}.\n"
     )
-    all_of_them = len(shop.unverified(shop.run.table("flips")))
+    assert settled > 0 or limits
+    all_of_them = len(shop.unverified(flips))
     assert (expected.n_flips < all_of_them) == bool(limits)
 
 
@@ -160,7 +167,7 @@ def test_export_of_a_dataset_that_has_moved(selfml, shop, tmp_path):
     out, moved = tmp_path / "corrected.csv", shop.root.rename(tmp_path / "moved")
     done = selfml("export", shop.run.path, "--out", out, "--all-flips")
     assert done.code == 0
-    assert "dataset folder is gone" in done.out.splitlines()[1]
+    assert "dataset folder is gone" in done.out.splitlines()[2]
     assert len(read_csv(out)) == 61
     done = selfml("export", shop.run.path, "--out", out, "--all-flips", "--data", moved)
     assert done.out.count("\n") == 1
