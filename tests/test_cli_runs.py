@@ -167,10 +167,10 @@ def test_export_of_a_dataset_that_has_moved(selfml, shop, tmp_path):
     out, moved = tmp_path / "corrected.csv", shop.root.rename(tmp_path / "moved")
     done = selfml("export", shop.run.path, "--out", out, "--all-flips")
     assert done.code == 0
-    assert "dataset folder is gone" in done.out.splitlines()[2]
+    assert "dataset folder is gone" in done.out
     assert len(read_csv(out)) == 61
     done = selfml("export", shop.run.path, "--out", out, "--all-flips", "--data", moved)
-    assert done.out.count("\n") == 1
+    assert "dataset folder" not in done.out
     assert len(read_csv(out)) == 1 + len(shop.rows)
     where = ("export", shop.run.path, "--out", out)
     one_line(selfml(*where, "--all-flips", "--data", shop.root), "--data")
