@@ -19,7 +19,9 @@ def read_image_file(root: Path, name: str) -> bytes:
     """
     path = os.path.join(root, name)  # text: many images are small, and a Path costs as much as one
     try:
-        if not os.path.realpath(path).startswith(os.path.join(root, "")):
+        inside = os.path.normcase(os.path.join(root, ""))
+        real = os.path.normcase(os.path.realpath(path))
+        if not os.path.join(real, "").startswith(inside):
             raise UnreadableImage("a symbolic link leaves the dataset folder")
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):

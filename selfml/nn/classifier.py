@@ -177,7 +177,10 @@ class AttributeClassifier(keras.Model):
         return logits if self.filed is None else logits + self.filed(place)
 
     def for_inference(self) -> AttributeClassifier:
-        """A copy that says the same, sooner: see :func:`selfml.nn.folding.fold_normalisation`."""
+        """One that says the same of images, sooner, and is not to be trained.
+
+        Its head is a copy; of the backbone see :func:`selfml.nn.folding.fold_normalisation`.
+        """
         backbone = fold_normalisation(self.backbone)
         copy = AttributeClassifier(
             self.dense.units,

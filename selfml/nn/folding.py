@@ -24,37 +24,45 @@ def fold_normalisation(model: keras.Model) -> keras.Model:
     Parameters
     ----------
     model : keras.Model
-        Left as it is. One that is not functional, or computes in less than float32 (where folded
-        kernels would be rounded otherwise than in training), is returned itself.
+        It goes on as it is. One without such a pair, that is not functional, or that does not
+        compute in float32 (in less, folded kernels would be rounded otherwise than in training),
+        is returned itself.
 
     Returns
     -------
     keras.Model
-        With weights of its own, for inference only; outputs differ by float32 rounding.
+        For inference only; outputs differ by float32 rounding. Folded convolutions are its own,
+        all other layers are those of ``model``.
 
     Notes
     -----
     A normalisation stays where what it follows is no convolution, has an activation, or is read
-    by something else as well.
+    by something else as well, and where it was told to use the statistics of the batch.
     """
     config = model.get_config()
     if "input_layers" not in config or model.compute_dtype != "float32":
         return model
     pairs = dict(_pairs(config))
+    if not pairs:
+        return model
     norms = set(pairs.values())
-    for layer in config["layers"]:
-        if layer["name"] in pairs:
-            layer["config"]["use_bias"] = True
-        elif layer["name"] in norms:
-            layer |= {"class_name": "Identity", "config": {"name": layer["name"]}}
-            for node in layer["inbound_nodes"]:
-                node["kwargs"] = {}  # such as a mask, which Identity does not take
-    folded = type(model).from_config(config)
-    for layer in model.layers:
+
+    def copied(layer: layers.Layer) -> layers.Layer:
+        if layer.name in norms:
+            return layers.Identity(name=layer.name)
         if layer.name in pairs:
-            folded.get_layer(layer.name).set_weights(_joined(model, layer, pairs[layer.name]))
-        elif layer.name not in norms:
-            folded.get_layer(layer.name).set_weights(layer.get_weights())
+            return type(layer).from_config(layer.get_config() | {"use_bias": True})
+        return layer
+
+    def called(layer: layers.Layer, *inputs, **options):
+        if layer.name in norms:
+            return layer(inputs[0])  # Identity takes no mask
+        return layer(*inputs, **options)
+
+    folded = keras.models.clone_model(model, clone_function=copied, call_function=called)
+    for conv, norm in pairs.items():
+        weights = _joined(model.get_layer(conv), model.get_layer(norm))
+        folded.get_layer(conv).set_weights(weights)
     return folded
 
 
@@ -66,6 +74,8 @@ def _pairs(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     times_read.update(name for name in _flat(config["output_layers"]) if name in layers_of)
     for name, layer in layers_of.items():
         if layer["class_name"] != "BatchNormalization" or len(reads[name]) != 1:
+            continue
+        if layer["inbound_nodes"][0]["kwargs"].get("training"):
             continue
         source = layers_of[reads[name][0]]
         if (
@@ -105,9 +115,8 @@ def _channels_last(axis: Any, data_format: str) -> bool:
     return data_format == "channels_last" and axes in ([-1], [3])
 
 
-def _joined(model: keras.Model, conv: layers.Layer, norm_name: str) -> list[np.ndarray]:
-    """Kernel and bias of a convolution followed by the normalisation."""
-    norm = model.get_layer(norm_name)
+def _joined(conv: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarray]:
+    """Kernel and bias of a convolution followed by a normalisation."""
     mean, variance = (_float64(v) for v in (norm.moving_mean, norm.moving_variance))
     factor = 1.0 / np.sqrt(variance + norm.epsilon)
     if norm.gamma is not None:

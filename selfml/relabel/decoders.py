@@ -6,7 +6,7 @@ given encoded images through a pipe and answers with what they are; it imports n
 and Pillow, and ends with its input, so that none is left behind by a program that was killed.
 
 Files are untrusted. A process that one of them ends (out of memory, or a fault of a decoder) is
-begun anew, its images are tried one by one, and the one that ended it is unreadable.
+begun anew, its images are tried one by one, and one that ends two more by itself is unreadable.
 
     python -m selfml.relabel.decoders ROOT SIZE_PX
 """
@@ -41,10 +41,12 @@ Encoded = bytes | str | UnreadableImage
 Photo = tuple[np.ndarray, bytes] | UnreadableImage
 
 MODULE = "selfml.relabel.decoders"
-READY = "ready"
+READY = b"selfml: ready\n"  # a line; whatever Python's own start prints stands before it
+TRIES = 2  # of an image by itself, and of a start; what else is at work may end a process too
 # The network's threads divide a batch in equal parts: one that waits for a processor keeps all of
 # them waiting, while what is decoded is some way ahead.
 NICE = 5
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 END_S = 10.0  # that a process has to end by itself
 
 
@@ -67,6 +69,8 @@ def decode_photos(
             found.append(_thumbnail(data, image) if thumbnails else b"")
         except UnreadableImage as error:
             found.append(error)
+        except Exception as error:  # such as no memory for it
+            found.append(UnreadableImage(f"cannot be decoded: {type(error).__name__}"))
     return pixels, found
 
 
@@ -84,7 +88,8 @@ def _thumbnail(data: bytes, image) -> bytes:
 
 def serve(requests: BinaryIO, replies: BinaryIO, root: Path, size_px: int) -> None:
     """Answer requests, each (list of images, whether thumbnails), until they end."""
-    _send(replies, READY)
+    replies.write(b"\n" + READY)
+    replies.flush()
     with quiet_pillow():
         while True:
             try:
@@ -110,24 +115,36 @@ class Decoder:
         The folder that names of files are relative to, resolved.
     size_px : int
         Side of the squares that it makes.
+
+    Raises
+    ------
+    ChildProcessError
+        In one line, where no process can be started.
     """
 
     def __init__(self, root: Path, size_px: int):
         self.root, self.size_px = root, size_px
+        self._is_ready = self._is_given_up = False
         self._start()
 
     def _start(self) -> None:
-        paths = [path or os.getcwd() for path in sys.path]
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE, str(self.root), str(self.size_px)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
-        )
         self._is_ready = False
+        paths = [path or os.getcwd() for path in sys.path]
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", MODULE, str(self.root), str(self.size_px)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **ONE_THREAD},
+                process_group=0,  # Ctrl-C is for who asks
+            )
+        except OSError as error:
+            raise ChildProcessError(
+                f"no process can be started to decode photos ({error.strerror or error})"
+            ) from error
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; it must not be at work."""
         with suppress(OSError):  # it has ended already
             self._process.stdin.close()
         try:
@@ -137,6 +154,11 @@ class Decoder:
             self._process.wait()
         self._process.stdout.close()
 
+    def give_up(self) -> None:
+        """End the process whatever it does; who waits for it gets a ChildProcessError."""
+        self._is_given_up = True
+        self._process.kill()
+
     def decode(self, images: Sequence[Encoded], *, thumbnails: bool) -> list[Photo]:
         """The photos of images (see `decode_photos`), in order.
 
@@ -145,36 +167,43 @@ class Decoder:
         ChildProcessError
             In one line, where no process can be started.
         """
-        self._await_start()
         try:
             return self._ask(list(images), thumbnails)
-        except (OSError, EOFError, pickle.UnpicklingError):
-            status = self._begin_anew()
-        if len(images) == 1:
-            return [UnreadableImage(f"decoding it ends the decoder ({status})")]
-        return [photo for one in images for photo in self.decode([one], thumbnails=thumbnails)]
+        except _Unanswered:
+            self._begin_anew()
+        return [self._alone(one, thumbnails) for one in images]
+
+    def _alone(self, image: Encoded, thumbnails: bool) -> Photo:
+        for _ in range(TRIES):
+            try:
+                return self._ask([image], thumbnails)[0]
+            except _Unanswered:
+                status = self._begin_anew()
+        return UnreadableImage(f"decoding it ends the decoder ({status})")
 
     def _ask(self, images: list[Encoded], thumbnails: bool) -> list[Photo]:
-        _send(self._process.stdin, (images, thumbnails))
-        pixels, found = pickle.load(self._process.stdout)
+        self._await_start()
+        try:
+            _send(self._process.stdin, (images, thumbnails))
+            pixels, found = pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise _Unanswered from error
         return [
             said if isinstance(said, UnreadableImage) else (place, said)
             for place, said in zip(pixels, found, strict=True)
         ]
 
     def _await_start(self) -> None:
-        if self._is_ready:
-            return
-        try:
-            self._is_ready = pickle.load(self._process.stdout) == READY
-        except (EOFError, pickle.UnpicklingError) as error:
-            status = self._process.wait()
-            raise ChildProcessError(
-                f"a process that decodes photos could not start ({_ended(status)}); what it said "
-                "is above"
-            ) from error
+        for _ in range(TRIES):
+            self._is_ready = self._is_ready or READY in self._process.stdout
+            if self._is_ready:
+                return
+            status = self._begin_anew()
+        raise ChildProcessError(f"a process that decodes photos does not start ({status})")
 
     def _begin_anew(self) -> str:
+        if self._is_given_up:
+            raise ChildProcessError("a process that decoded photos was given up")
         try:
             self._process.wait(1.0)  # it is ending, or cannot be spoken to
         except subprocess.TimeoutExpired:
@@ -184,19 +213,18 @@ class Decoder:
             with suppress(OSError):  # what was still to be written has no reader
                 pipe.close()
         self._start()
-        return _ended(status)
+        return f"signal {-status}" if status < 0 else f"status {status}"
 
 
-def _ended(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"status {status}"
+class _Unanswered(Exception):
+    """The process ended, or cannot be understood."""
 
 
 def main() -> None:
     """Decode what comes in, until nothing does."""
     if hasattr(os, "nice"):
         os.nice(NICE)
-    for number in (signal.SIGINT, signal.SIGTERM):  # they are for who asks, who ends this one
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is for who asks, who ends this one
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not print into the replies
     try:

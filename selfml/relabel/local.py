@@ -1,4 +1,4 @@
-"""The engine of one process: shard after shard, photos decoded ahead in threads.
+"""The engine of one model: shard after shard, photos decoded ahead.
 
 While the extractor looks at a shard, a thread explains and writes the one before.
 """

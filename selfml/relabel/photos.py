@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +17,12 @@ import pyarrow.parquet as pq
 
 from selfml.data.image_files import checked_bytes
 from selfml.data.messages import UnreadableImage
-from selfml.relabel.decoders import Decoder, Encoded, Photo
+from selfml.relabel.decoders import END_S, Decoder, Encoded, Photo
 from selfml.relabel.source import Row, image_column
 
 AT_ONCE = 16  # images that a process is handed together: handing over costs as well
-AHEAD = 256  # images that all processes together may be ahead of the model
+AHEAD = 256  # images that all processes together may be ahead of the model, or more: `_ahead`
+MOST = 32  # processes
 PARQUET_ROWS = 32  # images of a Parquet file in memory at a time
 
 
@@ -36,26 +39,46 @@ class Photos:
         Also make thumbnails, from the same decode; else these are empty. They are JPEG, since WebP
         takes as long as a small network does; a JPEG that is as small already is its own.
     n_processes : int
-        That decode.
+        That decode; no more than `MOST` are of use to one model.
+
+    Raises
+    ------
+    ChildProcessError
+        In one line, where these cannot be started.
     """
 
     def __init__(self, root: Path, size_px: int, *, thumbnails: bool = True, n_processes: int = 2):
         self.root, self.thumbnails = root, thumbnails
-        self._decoders = [Decoder(root, size_px) for _ in range(max(1, n_processes))]
+        self._decoders: list[Decoder] = []
         self._idle: SimpleQueue[Decoder] = SimpleQueue()
-        for decoder in self._decoders:
-            self._idle.put(decoder)
-        self._pool = ThreadPoolExecutor(len(self._decoders))
+        n = min(max(1, n_processes), MOST)
+        self._pool = ThreadPoolExecutor(n)
+        self._ahead = max(AHEAD, 2 * AT_ONCE * n)
         self._streams: dict[str, _Stream] = {}
+        try:
+            for _ in range(n):
+                self._decoders.append(Decoder(root, size_px))
+                self._idle.put(self._decoders[-1])
+        except ChildProcessError:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Let go of processes, threads and files."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Let go of processes, threads and files; a decoder that is stuck is ended."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        end, idle = time.monotonic() + END_S, set()
+        with suppress(Empty):
+            while len(idle) < len(self._decoders):
+                idle.add(self._idle.get(timeout=max(0.0, end - time.monotonic())))
+        for decoder in self._decoders:
+            if decoder not in idle:
+                decoder.give_up()
+        self._pool.shutdown(wait=True)
         for decoder in self._decoders:
             decoder.close()
         for stream in self._streams.values():
             stream.close()
-        self._streams = {}
+        self._decoders, self._streams = [], {}
 
     def decoded(self, rows: Iterable[Row]) -> Iterator[Photo]:
         """Pixels (S, S, 3) uint8 and a thumbnail of each row, or why there are none.
@@ -67,7 +90,7 @@ class Photos:
         try:
             while some := [self._encoded(row) for row in islice(rows, AT_ONCE)]:
                 waiting.append(self._pool.submit(self._decode, some))
-                if len(waiting) * AT_ONCE >= AHEAD:
+                if len(waiting) * AT_ONCE >= self._ahead:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()

@@ -23,7 +23,7 @@ from selfml.relabel.worker import Worker
 
 LOCAL = ""
 CONNECT_S = 10
-AT_ONCE = 2  # shards of an actor: one is looked at, one explained
+SHARDS_AT_ONCE = 2  # shards of an actor: one is looked at, one explained
 
 
 class ShardActor:
@@ -34,7 +34,7 @@ class ShardActor:
 
     def __init__(self, out: str, n_threads: int):
         self.worker = Worker(out, n_threads=n_threads)
-        self._looking = threading.Lock()
+        self._looking, self._writing = threading.Lock(), threading.Lock()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         counts = [self._do(int(shard)) for shard in batch["shard"]]
@@ -47,7 +47,8 @@ class ShardActor:
     def _do(self, shard: int) -> tuple[int, int]:
         with self._looking:
             looked = self.worker.look_at(shard)
-        return self.worker.write(looked)
+        with self._writing:
+            return self.worker.write(looked)
 
 
 def require_ray() -> Any:
@@ -117,8 +118,8 @@ def run_ray(
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
                 size=workers,
-                max_concurrent_calls_per_actor=AT_ONCE,
-                max_tasks_in_flight_per_actor=AT_ONCE,
+                max_concurrent_calls_per_actor=SHARDS_AT_ONCE,
+                max_tasks_in_flight_per_actor=SHARDS_AT_ONCE,
                 enable_true_multi_threading=True,
             ),
             num_cpus=max(1, min(threads, cpus // workers)),

@@ -33,7 +33,7 @@ class Engine:
     address : str
         Of a running Ray cluster; empty for this machine.
     n_threads : int or None
-        That decode in the local engine; None: the processors.
+        Processors that the local engine uses; None: all that it may.
     """
 
     name: str = "local"

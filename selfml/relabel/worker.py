@@ -63,13 +63,14 @@ class Worker:
         With its manifest and its plan; the run and the source are where the manifest says, so on
         several machines all three must be on a disk that each of them sees under the same path.
     n_threads : int, optional
-        That decode, and that measure distances; the processors of this machine by default.
+        Processors to use: so many processes decode, and half as many threads measure distances.
+        Those that this process may use, by default.
     """
 
     def __init__(self, out: str | Path, *, n_threads: int | None = None):
         self.out = Path(out)
         begun = read_manifest(self.out)
-        n_threads = n_threads or os.cpu_count() or 1
+        n_threads = n_threads or usable_processors()
         self.relabeller = Relabeller(
             Run(begun["run"]), coefficients=begun["coefficients"], threads=max(1, n_threads // 2)
         )
@@ -88,7 +89,7 @@ class Worker:
         keep_freed_memory()
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Let go of processes, threads and files."""
         self.photos.close()
         self._blas.restore_original_limits()
 
@@ -185,6 +186,13 @@ class Worker:
             "term_residual": spread(said.residual, where, pa.float32()),
             "features": spread(said.features.astype(np.float16), where, pa.float16()),
         }
+
+
+def usable_processors() -> int:
+    """How many processors this process may use; a container may have fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def sparse_lists(said: Predicted, where: np.ndarray) -> tuple[pa.ListArray, pa.ListArray]:

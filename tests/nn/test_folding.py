@@ -10,12 +10,14 @@ from keras import layers
 from selfml.nn.backbones import small_backbone
 from selfml.nn.folding import fold_normalisation
 
+NORM = layers.BatchNormalization
+
 
 def randomised(model: keras.Model, seed: int = 0) -> keras.Model:
     """Every statistic, factor and bias away from where it starts."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
+        if isinstance(layer, NORM):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
         elif getattr(layer, "bias", None) is not None:
             layer.bias.assign(rng.normal(size=layer.bias.shape))
@@ -23,7 +25,7 @@ def randomised(model: keras.Model, seed: int = 0) -> keras.Model:
 
 
 def norms(model: keras.Model) -> int:
-    return sum(isinstance(layer, layers.BatchNormalization) for layer in model.layers)
+    return sum(isinstance(layer, NORM) for layer in model.layers)
 
 
 def images(model: keras.Model) -> np.ndarray:
@@ -93,6 +95,10 @@ def over_rows(x):
     return layers.BatchNormalization(axis=1)(layers.Conv2D(5, 3)(x))
 
 
+def of_the_batch(x):
+    return layers.BatchNormalization()(layers.Conv2D(5, 3)(x), training=True)
+
+
 def after_none(x):
     return layers.BatchNormalization()(layers.MaxPooling2D()(x))
 
@@ -104,14 +110,35 @@ def shared(x):
 
 @pytest.mark.parametrize(
     "head",
-    [activated, read_twice, is_an_output, called_twice, over_rows, after_none, shared],
+    [
+        activated,
+        read_twice,
+        is_an_output,
+        called_twice,
+        over_rows,
+        of_the_batch,
+        after_none,
+        shared,
+    ],
     ids=lambda head: head.__name__,
 )
 def test_a_normalisation_that_is_no_part_of_one_convolution_stays(head):
     x = keras.Input((8, 8, 3))
     model = randomised(keras.Model(x, head(x)))
+    assert fold_normalisation(model) is model
+
+
+def test_one_that_stays_beside_one_that_goes_and_layers_with_a_state_of_their_own():
+    """Normalization keeps what it divides by beside its weights."""
+    x = keras.Input((8, 8, 3))
+    state = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 9.0, 0.25])
+    adapted = layers.Normalization()
+    maps = layers.BatchNormalization(name="goes")(layers.Conv2D(5, 3)(adapted(state(x))))
+    maps = layers.Dropout(0.5)(layers.BatchNormalization(name="stays")(layers.ReLU()(maps)))
+    model = randomised(keras.Model(x, maps))
+    adapted.adapt(images(model) * 7 + 3)
     folded = fold_normalisation(model)
-    assert norms(folded) == 1
+    assert [layer.name for layer in folded.layers if isinstance(layer, NORM)] == ["stays"]
     assert_same(folded, model)
 
 

@@ -97,12 +97,19 @@ def test_memory_does_not_grow_with_the_number_of_shards(trained, catalogue, tmp_
     program = (
         "import resource, sys\n"
         "from selfml.progress import Reporter\n"
+        "from selfml.relabel.decoders import Decoder\n"
         "from selfml.relabel.start import relabel\n"
         "run, few, many, out = sys.argv[1:]\n"
+        "peaks, close = [0], Decoder.close\n"
+        "def told(decoder):\n"
+        "    status = open(f'/proc/{decoder._process.pid}/status').read()\n"
+        "    peaks.append(int(status.split('VmHWM:')[1].split()[0]))\n"
+        "    close(decoder)\n"
+        "Decoder.close = told\n"
         "for source in (few, few, many):\n"
         "    place = f'{out}-{source[-4:]}-{resource.getrusage(0).ru_utime}'\n"
         "    relabel(run, source, place, shard_images=50, reporter=Reporter(quiet=True))\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, max(peaks))\n"
     )
     names = sorted((catalogue / "images").rglob("*.jpg"))
     for folder, times in (("few", 1), ("many", 10)):
@@ -114,6 +121,7 @@ def test_memory_does_not_grow_with_the_number_of_shards(trained, catalogue, tmp_
         [sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT, timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    first, again, many = map(int, done.stdout.split())
+    first, decoder, again, _, many, later = map(int, done.stdout.split())
     assert first <= again
     assert many - again < LIMIT_KIB
+    assert 10_000 < decoder <= later < decoder + LIMIT_KIB / 10  # the largest process of them
