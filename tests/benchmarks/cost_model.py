@@ -35,15 +35,15 @@ SECTIONS = {
         "Relabelling",
         "python -m tests.benchmarks.cost --relabel 1000,10000,100000,1000000",
         "`selfml relabel` as a whole (listing, decoding, network, parts, the run's files), images "
-        "of 32 px and a small network, from Parquet files; memory is that of it and of the processes "
-        "that decode, together. The limit set is 4 GiB a worker at a million images.",
+        "of 32 px and a small network, from Parquet files; memory is that of it and of the "
+        "processes that decode, together. The limit set is 4 GiB a worker at a million images.",
     ),
     "ray": (
         "From one worker to two",
         "python -m tests.benchmarks.cost --ray 1,2",
         "The same with `--engine ray` on this one machine, with Ray's start; both workers share "
         "its processors, so little can be gained here. Memory is that of all of Ray's processes "
-        "together, what they share counted for each; the processor's seconds are the driver's alone.",
+        "together, what they share counted for each; the processor's seconds are the driver's.",
     ),
     "maps": (
         "t-SNE and UMAP",
