@@ -91,7 +91,10 @@ def export(
     if catalogue and not decisions:
         raise ValueError("--catalogue: goes with --decisions")
     if all_flips and (decisions or auto_only or agreed_only or min_confidence):
-        raise ValueError("--all-flips: goes with no option that leaves flips out")
+        raise ValueError(
+            "--all-flips: goes with no option that leaves flips out; --decisions, --auto-only, "
+            "--agreed-only or --min-confidence in its place says which"
+        )
     if not (all_flips or decisions or auto_only or agreed_only or min_confidence):
         raise ValueError(
             "which flips? --decisions STORE exports those that people accepted, --auto-only those "
@@ -102,7 +105,10 @@ def export(
         done = write(opened, out, data=data, store=store, **audited, **limits, **how)
     _say(done)
     if auto_only and not done.n_flips:
-        print("No flip may be accepted without a look; `selfml evaluate` says why.")
+        why = "`selfml evaluate` says why"
+        if opened.info.get("source_run"):
+            why = "nothing is proven of images that training did not see"
+        print(f"No flip may be accepted without a look; {why}.")
     if opened.table("attributes")["prevalence_given"].isna().all():
         print(
             "No label was given, and so none is corrected; how likely each image has each "
@@ -158,7 +164,7 @@ def _say(done: Exported) -> None:
         f"{why}; {done.flips_file}: {done.n_flips} flips with their evidence"
     )
     left_out = [
-        *([f"{done.n_unchosen} not asked for"] if done.n_unchosen else []),
+        *([f"{done.n_unchosen} by the options"] if done.n_unchosen else []),
         *([f"{done.n_settled} of labels verified or changed since"] if done.n_settled else []),
     ]
     if left_out:

@@ -16,12 +16,13 @@ from selfml.exchange import label_studio
 from selfml.exchange.content import Corrections, changed_by_flips
 from selfml.exchange.flip_list import flip_rows
 from selfml.exchange.image_folder import write_image_folder
+from selfml.exchange.left_out import not_yet
 from selfml.exchange.manifest import build_manifest
 from selfml.exchange.staging import Staging
 from selfml.exchange.tables import corrected_rows, csv_bytes, labels_csv, parquet_bytes
 from selfml.exchange.targets import Targets, refuse_foreign, targets
 from selfml.oracle import expert_labels
-from selfml.run import Run, RunError, catalogue_of
+from selfml.run import Run, catalogue_of
 
 if TYPE_CHECKING:
     from selfml.decisions import Store
@@ -41,7 +42,7 @@ class Exported:
     n_photos: int | None = None
     interface_file: Path | None = None
     n_changed_by_flips: int = 0  # the other changed cells are labels that were verified
-    n_unchosen: int = 0  # flips of the run that were not asked for
+    n_unchosen: int = 0  # flips of the run that the options leave out
     n_settled: int = 0  # flips asked for whose label was verified, or changed since
 
 
@@ -99,7 +100,7 @@ def export(
     """
     to = targets(Path(out), kind)
     if not run.has("flips", "labels_given", "images"):
-        raise RunError(f"{run.path}: no flips yet; wait until training is complete")
+        raise not_yet(run, "flips")
     root = Path(data) if data else dataset_folder(run)
     every = run.table("flips")
     n_every = len(every)

@@ -125,7 +125,7 @@ def test_export_writes_what_the_function_writes(selfml, shop, tmp_path, limits):
     flips = shop.run.table("flips")
     chosen = select_flips(flips, **limits)
     settled = len(chosen) - len(shop.unverified(chosen))
-    asked = [f"{len(flips) - len(chosen)} not asked for"] if limits else []
+    asked = [f"{len(flips) - len(chosen)} by the options"] if limits else []
     left_out = [*asked, *([f"{settled} of labels verified or changed since"] if settled else [])]
     assert done.out == (
         f"{tmp_path / 'a.csv'}: {expected.n_rows} rows, {expected.n_changed_cells} cells changed "
@@ -152,7 +152,7 @@ def test_export_of_accepted_flips_alone_says_when_there_are_none(selfml, shop, t
     done = selfml("export", shop.run.path, "--out", tmp_path / "a.csv", "--auto-only")
     assert done.code == 0
     assert "0 flips with their evidence" in done.out
-    assert "No flip may be accepted without a look" in done.out
+    assert "No flip may be accepted without a look; `selfml evaluate` says why." in done.out
 
 
 def test_export_asks_which_flips_are_meant(selfml, shop, tmp_path):

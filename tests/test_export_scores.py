@@ -173,7 +173,18 @@ def test_a_run_that_is_not_finished_has_none(tmp_path):
     running = Run(build_tiny_run(tmp_path / "running", status="running"))
     with pytest.raises(RunError, match="no scores yet; wait until training is complete"):
         export_scores(running, tmp_path / "a.csv")
+    RunWriter(running.path).update(source_run={"run_id": "other"})
+    with pytest.raises(RunError, match=r"no scores yet; wait until it is relabelled; .* relabel"):
+        export_scores(Run(running.path), tmp_path / "a.csv")
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_relabelled_run_says_itself_why_no_flip_needs_no_look(selfml, run, tmp_path):
+    as_relabelled(run, 0)
+    RunWriter(run.path).write_table("flips", run.table("flips").assign(auto_accept=False))
+    done = selfml("export", run.path, "--out", tmp_path / "a.csv", "--auto-only")
+    assert "; nothing is proven of images that training did not see." in done.out
+    assert "evaluate" not in done.out
 
 
 def test_the_command_counts_and_names_what_could_not_be_read(selfml, run, tmp_path):

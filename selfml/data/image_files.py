@@ -39,7 +39,7 @@ def read_image_file(root: Path, name: str) -> bytes:
 def checked_bytes(data: bytes | None) -> bytes:
     """Return an image's bytes, or raise `UnreadableImage` for absent, empty or too many."""
     if data is None:
-        raise UnreadableImage("missing: no such row, or no bytes, in images.parquet")
+        raise UnreadableImage("missing: no such row, or no bytes, in the Parquet file")
     if not data:
         raise UnreadableImage("empty: 0 bytes")
     if len(data) > MAX_FILE_BYTES:

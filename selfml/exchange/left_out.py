@@ -1,9 +1,9 @@
-"""Images that could not be read: how many there are, which, and where all of them are listed."""
+"""What an export lacks: images that could not be read, or all of it while a run is not finished."""
 
 from __future__ import annotations
 
 from selfml.data.messages import some
-from selfml.run import Run
+from selfml.run import Run, RunError
 
 NAMED = 3
 
@@ -32,3 +32,11 @@ def unreadable_sentence(run: Run, so: str = "") -> str:
         place = f"in the column error of {run.path / 'parts'}/*.parquet"
     photos = "photo" if n == 1 else "photos"
     return f"Could not be read{so}: {n:,} {photos} ({some(shown)}{more}); why is {place}."
+
+
+def not_yet(run: Run, what: str) -> RunError:
+    """That a run has no flips or scores yet, and what to do."""
+    doing = "training is complete; one that was stopped goes on with `selfml train ... --resume`"
+    if run.info.get("source_run"):
+        doing = "it is relabelled; what was stopped goes on with `selfml relabel ... --resume`"
+    return RunError(f"{run.path}: no {what} yet; wait until {doing}")

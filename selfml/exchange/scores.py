@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfml.corrections import neutralise
-from selfml.exchange.left_out import n_unreadable
+from selfml.exchange.left_out import n_unreadable, not_yet
 from selfml.exchange.manifest import KIND, VERSION
 from selfml.exchange.staging import Staging
 from selfml.exchange.targets import refuse_foreign, targets
 from selfml.flips import deciding_mode, evidence, read_evidence_model, sigmoid
-from selfml.run import Run, RunError, damaged
+from selfml.run import Run, damaged
 
 CHUNK = 8_192  # images at a time; a row group of images.parquet (our choice)
 DECIMALS = 4  # more would promise what no evidence holds (our choice)
@@ -72,7 +72,7 @@ def export_scores(run: Run, out: str | Path, *, kind: str = "", overwrite: bool 
     """
     to = targets(Path(out), kind, scores=True)
     if not run.is_complete or not run.has(*NEEDED):
-        raise RunError(f"{run.path}: no scores yet; wait until training is complete")
+        raise not_yet(run, "scores")
     refuse_foreign(to, overwrite=overwrite)
     filed = any(c is not None for chunk in _images(run) for c in chunk[2])
     write = _write_parquet if to.kind == "parquet" else _write_csv
