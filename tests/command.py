@@ -20,6 +20,8 @@ class Outcome:
     err: str
 
 
+EVALUATED = ("metrics", "attribute_metrics", "reliability", "realised")  # tables of `evaluate`
+
 Command = Callable[..., Outcome]
 
 

@@ -13,6 +13,7 @@ import pytest
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
+from tests.command import Command, command_line
 from tests.tiny_run import build_tiny_run
 
 # What takes longest first, so that two workers end together: one file of minutes that begins last
@@ -52,3 +53,9 @@ def pytest_sessionfinish() -> None:
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a small complete run, built once; nobody writes into it."""
     return build_tiny_run(tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture
+def selfml(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command ``selfml``, run in this process."""
+    return command_line(monkeypatch, capsys)

@@ -12,16 +12,11 @@ from pathlib import Path
 import pytest
 
 from selfml.data.dataset import read_dataset
-from tests.command import Command, Outcome, command_line, one_line
+from tests.command import Command, Outcome, one_line
 from tests.data import random_labels, write_dataset
 from tests.tiny_dataset import read_csv, write_csv
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -12,15 +12,10 @@ import typer
 
 from selfml import config
 from selfml.cli import app, main
-from tests.command import Command, command_line, one_line
+from tests.command import one_line
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = typer.main.get_command(app).commands
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 def test_recipes_are_listed_with_what_they_are_for(selfml):

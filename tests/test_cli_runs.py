@@ -15,16 +15,9 @@ from selfml.export import Exported, export, select_flips
 from selfml.metrics import HEADLINE, TABLE_1
 from selfml.run import RunWriter
 from selfml.run_format import METHODS
-from tests.command import Command, command_line, contents, one_line
+from tests.command import EVALUATED, contents, one_line
 from tests.tiny_dataset import Shop, open_shop, read_csv
 from tests.tiny_run import build_tiny_run
-
-TABLES = ("metrics", "attribute_metrics", "reliability", "realised")
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -42,7 +35,7 @@ def test_evaluate_prints_and_stores_the_tables(selfml, shop):
     expected = evaluate(shop.run)
     first = selfml("evaluate", shop.run.path)
     assert (first.code, first.err) == (0, "")
-    for name, frame in zip(TABLES, expected, strict=True):
+    for name, frame in zip(EVALUATED, expected, strict=True):
         pd.testing.assert_frame_equal(shop.run.table(name), frame, check_dtype=False)
     metrics = expected[0].set_index(["method", "metric"])["value"]
     lines = [[cell.strip() for cell in line.split("│")] for line in first.out.splitlines()]
@@ -58,10 +51,10 @@ def test_evaluate_prints_and_stores_the_tables(selfml, shop):
         assert row[2:-1] == [f"{metrics[method, name]:.2f}" for name in HEADLINE]
     for said in ("flip precision", "residual noise", "atoms_used", "<script>alert('x')</script>"):
         assert said in first.out
-    stored = [(shop.run.path / f"{name}.parquet").read_bytes() for name in TABLES]
+    stored = [(shop.run.path / f"{name}.parquet").read_bytes() for name in EVALUATED]
     again = selfml("evaluate", shop.run.path)
     assert again == first
-    assert [(shop.run.path / f"{name}.parquet").read_bytes() for name in TABLES] == stored
+    assert [(shop.run.path / f"{name}.parquet").read_bytes() for name in EVALUATED] == stored
 
 
 def test_commands_need_a_finished_run(selfml, unfinished, tmp_path):

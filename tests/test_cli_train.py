@@ -13,16 +13,9 @@ import pytest
 
 from selfml.data.garments import write_catalogue
 from selfml.run import Run
-from tests.command import Command, command_line, contents, one_line
+from tests.command import EVALUATED, contents, one_line
 from tests.tiny_dataset import Shop, open_shop, read_csv, write_csv
 from tests.training import TINY
-
-TABLES = ("metrics", "attribute_metrics", "reliability", "realised")
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -179,12 +172,12 @@ def test_from_a_catalogue_to_corrected_labels(selfml, tmp_path):
     trained = selfml("train", data, "--recipe", "quick", "--out", run, *settings)
     assert trained.code == 0
     assert Run(run).is_complete
-    stored = [(run / f"{name}.parquet").read_bytes() for name in TABLES]
+    stored = [(run / f"{name}.parquet").read_bytes() for name in EVALUATED]
     evaluated = selfml("evaluate", run).out.splitlines()
     shown = trained.out.splitlines()[:-1]
     assert evaluated[: len(shown)] == shown
     assert len(evaluated) > 5 * len(shown)
-    assert [(run / f"{name}.parquet").read_bytes() for name in TABLES] == stored
+    assert [(run / f"{name}.parquet").read_bytes() for name in EVALUATED] == stored
     assert selfml("export", run, "--out", out, "--all-flips").code == 0
     before, after = read_csv(data / "labels.csv"), read_csv(out)
     assert [row[:2] for row in before] == [row[:2] for row in after]

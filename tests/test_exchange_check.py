@@ -15,7 +15,7 @@ from selfml.corrections import restore
 from selfml.data.dataset import DatasetError, read_dataset
 from selfml.exchange.check import compare
 from selfml.export import export
-from tests.command import Command, command_line, one_line
+from tests.command import one_line
 from tests.exchange_cases import HOSTILE, hostile_shop
 from tests.tiny_dataset import Shop, read_csv, write_csv
 
@@ -158,11 +158,6 @@ def test_blanks_categories_rows_and_columns_count_too(exported, tmp_path):
     assert found.other_images == ("new.jpg",)
     assert found.other_columns == ("price",)
     assert not found.same
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 def test_the_command(exported, tmp_path, selfml):

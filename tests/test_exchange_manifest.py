@@ -15,7 +15,7 @@ from selfml.exchange import staging
 from selfml.exchange.manifest import store_address
 from selfml.exchange.targets import targets
 from selfml.export import Exported, export
-from tests.command import Command, command_line, one_line
+from tests.command import one_line
 from tests.exchange_cases import HOSTILE, decided, hostile_shop
 from tests.tiny_dataset import Shop, read_csv
 
@@ -175,11 +175,6 @@ def test_names_that_do_not_fit_are_said(tmp_path):
         targets(tmp_path / "a.csv", "xml")
     assert targets(tmp_path / "my.data", "huggingface").flips.name == "my.data.flips.csv"
     assert targets(tmp_path / "a.PARQUET").kind == "parquet"
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 def test_the_command(shop, tmp_path, selfml):

@@ -11,7 +11,7 @@ from selfml.counterfactual import read_counterfactuals
 from selfml.expert_table import read_expert_labels, table_to_fill_in
 from selfml.oracle import asked_images, expert_labels, label_order
 from selfml.run import Run, RunWriter
-from tests.command import Command, command_line, one_line
+from tests.command import Command, one_line
 from tests.oracle_cases import build_unverified_run
 from tests.tiny_dataset import CELLS, write_csv
 
@@ -20,11 +20,6 @@ from tests.tiny_dataset import CELLS, write_csv
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Nobody writes into it."""
     return Run(build_unverified_run(tmp_path_factory.mktemp("table") / "unverified"))
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 def rows_for(run: Run, key: str, *rows: tuple[str, list[int]]) -> list[list[str]]:

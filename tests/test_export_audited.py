@@ -13,7 +13,6 @@ from dashboard.frames.flips import FlipQuery, flips_page
 from selfml.decisions import Cell, Store
 from selfml.export import export
 from selfml.run import Run, catalogue_of
-from tests.command import Command, command_line
 from tests.tiny_dataset import Shop, open_shop, read_csv
 
 
@@ -162,11 +161,6 @@ def test_other_cells_stay_as_the_shop_wrote_them(shop, store, tmp_path):
     ]
     assert len(differ) == done.n_changed_cells - nothing.n_changed_cells
     assert {name for name, _ in differ} == set(flips["image_id"])
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 def test_the_command(shop, store, tmp_path, selfml):

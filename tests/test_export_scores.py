@@ -17,15 +17,10 @@ from selfml.exchange.scores import export_scores
 from selfml.flips import sigmoid
 from selfml.receipts import receipt
 from selfml.run import Run, RunError, RunWriter
-from tests.command import Command, command_line, one_line
+from tests.command import one_line
 from tests.evidence_cases import decide_strictly
 from tests.tiny_dataset import read_csv
 from tests.tiny_run import build_tiny_run
-
-
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

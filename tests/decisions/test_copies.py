@@ -11,7 +11,7 @@ import pytest
 
 from selfml.decisions import Cell, Store
 from selfml.store_copies import backup, restore
-from tests.command import Command, command_line, one_line
+from tests.command import one_line
 
 
 def cells(n: int, name: str = "i") -> list[Cell]:
@@ -203,11 +203,6 @@ def test_what_is_decided_during_a_restore_is_in_the_store_or_beside_it(path, tmp
 
 
 # ---------------------------------------------------------------------------------- by the command
-@pytest.fixture
-def selfml(monkeypatch, capsys) -> Command:
-    return command_line(monkeypatch, capsys)
-
-
 def test_the_commands_say_what_they_did(selfml, path, tmp_path):
     done = selfml("backup", path, tmp_path / "copy.db")
     assert (done.code, done.out) == (0, f"{tmp_path / 'copy.db'}: 3 decisions, checked\n")
