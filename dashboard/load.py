@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import pyarrow as pa
 import streamlit as st
 
@@ -128,10 +129,10 @@ def _frame(
     try:
         return _function(_run, *args)
     finally:
-        _give_back()
+        give_back()
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Return memory that reading took and does not need any more to the system.
 
     Arrow and the C library keep it otherwise, in each of the threads that sessions run in: half
@@ -155,6 +156,24 @@ def frame(run: Run, function: Callable[..., Any], *args: Hashable) -> Any:
     """
     name = f"{function.__module__}.{function.__qualname__}"
     return _frame(str(run.path), updated(run), name, args, run, function)
+
+
+def figure(
+    run: Run, draw: Callable[[Any], go.Figure], function: Callable[..., Any], *args: Hashable
+) -> go.Figure:
+    """``draw`` of :func:`frame`, drawn once for each state of the run; do not change it.
+
+    Plotly takes longer to make a figure than its data take: some 20 ms each.
+    """
+    names = [f"{f.__module__}.{f.__qualname__}" for f in (draw, function)]
+    return _frame(
+        str(run.path),
+        updated(run),
+        " of ".join(names),
+        args,
+        run,
+        lambda run, *rest: draw(frame(run, function, *rest)),
+    )
 
 
 def frame_of_two(run: Run, other: Run, function: Callable[..., Any], *args: Hashable) -> Any:

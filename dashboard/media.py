@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from anyio import CapacityLimiter, to_thread
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
@@ -34,6 +33,7 @@ from selfml.run import Run, RunError
 ROUTE = "thumbnails"
 PHOTOS = "photos"
 PHOTO_PX = 1600  # longer side; more than a screen shows of one item
+BLOCK, N_BLOCKS = 4096, 256  # images whose thumbnails' places are read, and kept, together
 PHOTOS_AT_ONCE = 2  # decoding takes a processor, and three bytes for each pixel
 STEP_S = 3600  # signatures change once an hour, so that browsers can keep what they have
 
@@ -74,21 +74,27 @@ def image_url(run: Run, image_index: int) -> str:
     return image_urls(run, [image_index])[0]
 
 
-@lru_cache(maxsize=8)
-def _places(path: Path, modified_ns: int) -> np.ndarray:
-    """thumbnail_offset and thumbnail_bytes of every image, (N, 2) int64."""
-    frame = Run(path).table("images", ["thumbnail_offset", "thumbnail_bytes"])
+@lru_cache(maxsize=N_BLOCKS)
+def _places(path: Path, modified_ns: int, block: int) -> np.ndarray:
+    """thumbnail_offset and thumbnail_bytes of ``BLOCK`` images, (n, 2) int64; n is 0 after all.
+
+    Of all images at once they would take 16 MB a million, and ten times that to read.
+    """
+    run, first = Run(path), block * BLOCK
+    rows = np.arange(first, min(first + BLOCK, run.n_rows("images")))
+    frame = run.table_rows("images", rows, ["thumbnail_offset", "thumbnail_bytes"])
     return frame.fillna(0).to_numpy(np.int64)
 
 
 def _thumbnail(name: str, image_index: int) -> bytes | None:
     path = run_folders().get(name)
-    if path is None or not (path / "images.parquet").is_file():
+    if path is None or not (path / "images.parquet").is_file() or image_index < 0:
         return None
-    places = _places(path, (path / "images.parquet").stat().st_mtime_ns)
-    if not 0 <= image_index < len(places) or places[image_index, 1] <= 0:
+    block, place = divmod(image_index, BLOCK)
+    places = _places(path, (path / "images.parquet").stat().st_mtime_ns, block)
+    if place >= len(places) or places[place, 1] <= 0:
         return None
-    offset, n_bytes = places[image_index]
+    offset, n_bytes = places[place]
     return Run(path).thumbnail(int(offset), int(n_bytes))
 
 
@@ -132,25 +138,20 @@ def photo_url(run: Run, image_index: int) -> str:
     return f"{base_path()}/{PHOTOS}/{token}"
 
 
-@lru_cache(maxsize=8)
-def _names(path: Path, modified_ns: int) -> pd.Series:
-    """image_id of every image, as strings of Arrow: some 20 bytes each."""
-    return Run(path).table("images", ["image_id"])["image_id"]
-
-
 def _photo(name: str, image_index: int) -> bytes | None:
     """Decoded and written anew, so that nothing but pixels of the file leaves the server."""
     path = run_folders().get(name)
     if path is None:
         return None
-    names = _names(path, (path / "images.parquet").stat().st_mtime_ns)
-    if not 0 <= image_index < len(names):
+    run = Run(path)
+    if not 0 <= image_index < run.n_rows("images"):
         return None
-    root = str(Run(path).info.get("dataset", {}).get("path", ""))
+    root = str(run.info.get("dataset", {}).get("path", ""))
     if not root:  # not the folder that the server happens to run in
         return _thumbnail(name, image_index)
     try:
-        photo = read_image_file(Path(root).resolve(), names.iloc[image_index])
+        image = run.table_rows("images", np.array([image_index]), ["image_id"])
+        photo = read_image_file(Path(root).resolve(), str(image["image_id"].iloc[0]))
         return encode_thumbnail(photo, PHOTO_PX, 88)
     except UnreadableImage:  # the dataset has moved, or keeps its images in a Parquet file
         return _thumbnail(name, image_index)

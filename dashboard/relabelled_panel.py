@@ -51,7 +51,8 @@ def show(run: Run) -> None:
         st.header("Flips by attribute")
         counts = load.frame(run, frames.flip_counts)
         alt = "Labels added and taken off by attribute"
-        components.show_figure(attribute_figures.flips(counts), "flips-by-attribute", alt=alt)
+        figure = load.figure(run, attribute_figures.flips, frames.flip_counts)
+        components.show_figure(figure, "flips-by-attribute", alt=alt)
         components.download_csv(counts[["attribute", "to_1", "to_0"]], "flips-by-attribute")
     if run.has("images", "basis"):
         _distances(run, source)

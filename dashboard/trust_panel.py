@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import components, load
@@ -30,9 +31,9 @@ def show(run: Run) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
-        _reliability(of)
+        _reliability(of, load.figure(run, _honesty, frames.trust))
     with right:
-        _realised(of)
+        _realised(of, load.figure(run, _promise, frames.trust))
     st.html(_table_html(frames.threshold_rows(of)))
     _details(of)
 
@@ -50,11 +51,18 @@ def _verdict(of: frames.Trust) -> None:
     st.caption(frames.source_sentence(of.thresholds))
 
 
-def _reliability(of: frames.Trust) -> None:
+def _honesty(of: frames.Trust) -> go.Figure:
+    return figures.reliability(of.reliability[of.reliability["direction"] == "all"])
+
+
+def _promise(of: frames.Trust) -> go.Figure:
+    return figures.realised(of.realised, precision=float(of.thresholds["precision"].iloc[0]))
+
+
+def _reliability(of: frames.Trust, figure: go.Figure) -> None:
     st.markdown("**Is the confidence honest?**")
-    found = of.reliability[of.reliability["direction"] == "all"]
     alt = "Share of flips that are right against their confidence, on test images"
-    components.show_figure(figures.reliability(found), "reliability", alt=alt)
+    components.show_figure(figure, "reliability", alt=alt)
     if "all" in of.errors:
         after, before = of.errors["all"]
         calibrated = (of.thresholds["source"] == "held_out").any()
@@ -66,10 +74,8 @@ def _reliability(of: frames.Trust) -> None:
         )
 
 
-def _realised(of: frames.Trust) -> None:
+def _realised(of: frames.Trust, figure: go.Figure) -> None:
     st.markdown("**Is the promise kept?**")
-    precision = float(of.thresholds["precision"].iloc[0])
-    figure = figures.realised(of.realised, precision=precision)
     alt = "Share of accepted flips that are right, each time other images were set aside"
     components.show_figure(figure, "realised", alt=alt)
     drawn = of.realised[of.realised["resample"] > 0]

@@ -30,8 +30,9 @@ def relabel(
         str, typer.Option(help="trained: by the trained C_X; projection: the nearest mixture.")
     ] = "trained",
     shard_images: Annotated[
-        int, typer.Option(min=1, help="Images a part; what a stop may lose.")
-    ] = 2048,
+        int | None,
+        typer.Option(min=1, help="Images a part, what a stop may lose. [default: 2048]"),
+    ] = None,
     thumbnails: Annotated[bool, typer.Option(help="Keep small pictures for the dashboard.")] = True,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier call stopped.")] = False,
 ) -> None:
@@ -63,6 +64,8 @@ def relabel(
             "Labels that were not given cannot be flipped; how likely each image has each "
             f"attribute: {scores_command(out)}"
         )
+    if done.unlisted:
+        print(done.unlisted)
     if done.n_unreadable:
         print(unreadable_sentence(Run(out)))
     if done.warning:

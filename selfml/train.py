@@ -73,7 +73,7 @@ def train(
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         shared = shared_by(config.train.devices, config.train.batch_size, sum(EXPLAINER_BATCH))
-        with stop_on_signals(session.stop), shared:
+        with stop_on_signals(session.stop, quiet=session.reporter.quiet), shared:
             data = prepare(session, root, dataset)
             Training(session, data).run()
             _finish(session)

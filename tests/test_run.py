@@ -64,6 +64,7 @@ def test_every_table_comes_back_equal(writer: RunWriter, name: str, n_rows: int)
     frame = random_table(name, n_rows)
     writer.write_table(name, frame[frame.columns[::-1]])  # in any order of columns
     pd.testing.assert_frame_equal(Run(writer.path).table(name), frame, check_dtype=n_rows > 0)
+    assert Run(writer.path).n_rows(name) == n_rows
 
 
 def test_rows_come_in_the_order_asked_for(writer: RunWriter, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.database import ask, kept
+from dashboard.frames.database import ask, giving_back, kept
 from dashboard.frames.flips import with_names
 from selfml.run import Run
 
@@ -51,7 +51,8 @@ def flips_leaning(run: Run) -> pd.DataFrame:
         SELECT c.basis_index, sum(f.n)::BIGINT AS n_flips
         FROM read_parquet(?) c JOIN f USING (image_index) GROUP BY 1 ORDER BY 1
     """
-    return ask(sql, [str(run.table_path("flips")), str(run.table_path("coefficients"))])
+    with giving_back():
+        return ask(sql, [str(run.table_path("flips")), str(run.table_path("coefficients"))])
 
 
 def leaning(run: Run, basis_index: int, limit: int = 24) -> pd.DataFrame:

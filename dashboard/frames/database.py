@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -73,6 +74,21 @@ def _database() -> duckdb.DuckDBPyConnection:
     """The one database of the process; ``cache`` alone would open one for each of two threads."""
     with _opening:
         return _opened()
+
+
+@contextmanager
+def giving_back() -> Iterator[None]:
+    """What is freed within goes back to the system at once.
+
+    DuckDB would keep it: 20 MiB after the tables of 60,000 images are read, 54 after one join over
+    the coefficients of a million. Most queries free little, and giving that back takes 12 ms of
+    each.
+    """
+    _answer(f"SET {KEEPS_FREED} = '0B'", [])
+    try:
+        yield
+    finally:
+        _answer(f"RESET {KEEPS_FREED}", [])
 
 
 def ask(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
@@ -154,18 +170,13 @@ def _load(table: str) -> None:
     """Read a table into memory unless it is there, and note its use; ``_lock`` is held.
 
     DuckDB compresses what is in memory, to a quarter here, when told to write it down: by force, or
-    it would not while anybody reads. What reading freed goes back to the system at once: DuckDB
-    would keep it, 20 MiB after the tables of 60,000 images. Queries free little, and giving that
-    back too takes 12 ms of each.
+    it would not while anybody reads.
     """
     if table not in _tables:
         sql, values = _origins[table]
-        _answer(f"SET {KEEPS_FREED} = '0B'", [])
-        try:
+        with giving_back():
             _answer(f"CREATE OR REPLACE TABLE {table} AS {sql}", values)
             _answer("FORCE CHECKPOINT runs", [])
-        finally:
-            _answer(f"RESET {KEEPS_FREED}", [])
     _tables[table] = None
     _tables.move_to_end(table)
 

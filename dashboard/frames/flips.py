@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dashboard.frames.database import ask, kept
+from dashboard.frames.database import ask, giving_back, kept
 from dashboard.frames.flip_query import KEY, FlipQuery, conditions, order_of, tables_of
 from selfml.flips import deciding_mode, read_evidence_model
 from selfml.reasons import flip_reasons, prior_term
@@ -228,4 +228,5 @@ def image_row(run: Run, image_index: int) -> pd.Series | None:
 def categories(run: Run) -> list[str]:
     """The categories of a run, in alphabetical order."""
     sql = "SELECT DISTINCT category FROM read_parquet(?) WHERE category IS NOT NULL ORDER BY 1"
-    return ask(sql, [str(run.table_path("images"))])["category"].tolist()
+    with giving_back():
+        return ask(sql, [str(run.table_path("images"))])["category"].tolist()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.frames import coverage
+from dashboard.frames.database import ask, giving_back
 from dashboard.frames.polygons import Polygon, hull, inside_polygon
 from selfml.run import Run
 
@@ -50,8 +51,13 @@ def places(run: Run, kind: str, category: str = "") -> pd.DataFrame:
         is no map.
     """
     x, y = f"map_{kind}_x", f"map_{kind}_y"
-    frame = run.table("images", ["image_index", "category", "hull_distance", x, y])
-    frame = frame.rename(columns={x: "x", y: "y"}).dropna(subset=["x", "y"])
+    sql = f"""
+        SELECT image_index, {x} AS x, {y} AS y, category, hull_distance FROM read_parquet(?)
+        WHERE NOT isnan({x}) AND NOT isnan({y}) ORDER BY image_index
+    """
+    frame = ask(sql, [str(run.table_path("images"))])
+    if frame.empty:
+        return frame.assign(n_flips=np.int32(0), uncovered=False)
     frame["category"] = frame["category"].fillna(NO_CATEGORY)
     if category:
         frame = frame[frame["category"] == category]
@@ -109,8 +115,13 @@ def sample(frame: pd.DataFrame, max_points: int, keep: np.ndarray, seed: int = 0
 
 def categories(run: Run) -> list[str]:
     """The categories in the run, most frequent first."""
-    column = run.table("images", ["category"])["category"].fillna(NO_CATEGORY)
-    return column.value_counts().index.tolist()
+    sql = """
+        SELECT coalesce(category, ?) AS category FROM read_parquet(?)
+        GROUP BY 1 ORDER BY count(*) DESC, min(image_index)
+    """
+    with giving_back():
+        found = ask(sql, [NO_CATEGORY, str(run.table_path("images"))])
+    return found["category"].tolist()
 
 
 def basis_points(run: Run, kind: str) -> pd.DataFrame:

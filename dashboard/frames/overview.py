@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dashboard.frames.database import ask, giving_back
 from selfml.run import Run
 from selfml.run_format import METHODS
 
@@ -127,21 +128,27 @@ def flip_counts(run: Run) -> FlipCounts:
     """Counts over the whole run; zeros where flips are not written yet."""
     if not run.has("flips"):
         return FlipCounts(0, 0, 0, 0, 0)
-    flips = run.table("flips", ["image_index", "corrected", "auto_accept"])
-    to_1 = int((flips["corrected"] == 1).sum())
-    return FlipCounts(
-        flips=len(flips),
-        to_1=to_1,
-        to_0=len(flips) - to_1,
-        auto_accept=int(flips["auto_accept"].sum()),
-        images=int(flips["image_index"].nunique()),
-    )
+    sql = """
+        SELECT count(*) AS flips, count(*) FILTER (corrected = 1) AS to_1,
+               count(*) FILTER (corrected = 0) AS to_0,
+               count(*) FILTER (auto_accept) AS auto_accept,
+               count(DISTINCT image_index) AS images
+        FROM read_parquet(?)
+    """
+    with giving_back():
+        found = ask(sql, [str(run.table_path("flips"))])
+    return FlipCounts(**{name: int(found[name].iloc[0]) for name in found})
 
 
 def is_mapped(run: Run) -> bool:
     """Whether there is a map of its images."""
-    columns = ["map_tsne_x", "map_umap_x"]
-    return run.has("images") and bool(run.table("images", columns).notna().any(axis=None))
+    if not run.has("images"):
+        return False
+    sql = """
+        SELECT count(*) AS n FROM read_parquet(?)
+        WHERE NOT isnan(map_tsne_x) OR NOT isnan(map_umap_x)
+    """
+    return bool(ask(sql, [str(run.table_path("images"))])["n"].iloc[0])
 
 
 @dataclass(frozen=True)

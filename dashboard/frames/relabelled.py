@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.frames.attributes import DIRECTIONS, FLIP_COUNTS, names
+from dashboard.frames.database import ask, giving_back
 from selfml.run import Run
 from selfml.run_format import SPLITS
 
@@ -54,11 +55,16 @@ def relabelled(info: Mapping[str, Any]) -> Relabelled:
 
 def flip_counts(run: Run) -> pd.DataFrame:
     """As ``frames.attributes.flip_counts``, from the flips alone: no label is verified here."""
-    flips = run.table("flips", ["attribute_index", "corrected"])
+    sql = """
+        SELECT attribute_index, corrected, count(*) AS n FROM read_parquet(?) GROUP BY ALL
+    """
+    counts = ask(sql, [str(run.table_path("flips"))])
     frame = names(run).assign(**dict.fromkeys(FLIP_COUNTS, 0))
     for direction, label in zip(DIRECTIONS, (1, 0), strict=True):
-        own = flips.loc[flips["corrected"] == label, "attribute_index"]
-        frame[direction] = np.bincount(own, minlength=len(frame))
+        own = counts[counts["corrected"] == label]
+        frame[direction] = np.bincount(
+            own["attribute_index"], own["n"], minlength=len(frame)
+        ).astype(np.int64)
     order = (frame["to_1"] + frame["to_0"]).sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 
@@ -104,11 +110,15 @@ def distances(run: Run, source: Run | None = None) -> Distances:
 
 def _distances(run: Run, splits: tuple[str, ...] = ()) -> np.ndarray:
     """Known distances of images that are no basis images, of some splits or of all."""
-    images = run.table("images", ["split", "hull_distance"])
-    chosen = np.isin(images["split"].to_numpy(object), splits or SPLITS)
-    chosen[run.table("basis", ["image_index"])["image_index"]] = False
-    values = images["hull_distance"].to_numpy(np.float64)[chosen]
-    return values[np.isfinite(values)]
+    sql = """
+        SELECT hull_distance FROM read_parquet(?)
+        WHERE list_contains(?, split) AND isfinite(hull_distance)
+          AND image_index NOT IN (SELECT image_index FROM read_parquet(?))
+    """
+    files = [str(run.table_path(name)) for name in ("images", "basis")]
+    with giving_back():
+        found = ask(sql, [files[0], list(splits or SPLITS), files[1]])
+    return found["hull_distance"].to_numpy(np.float64)
 
 
 def _cut(run: Run) -> float:

@@ -188,17 +188,19 @@ def _next_steps(run: Run) -> None:
         row.page_link(page, label=label, icon=icon, query_params=state.query_for(**fields))
 
 
-def _noise(noise: pd.DataFrame) -> None:
+def _noise(run: Run, noise: pd.DataFrame) -> None:
     st.header("Noise before and after")
     left, right = st.columns(2)
     with left:
         st.markdown("**Labels per image**")
         alt = "Mean number of labels per image: given, corrected and verified"
-        components.show_figure(figures.labels_per_image(noise), "labels-per-image", alt=alt)
+        figure = load.figure(run, figures.labels_per_image, frames.noise)
+        components.show_figure(figure, "labels-per-image", alt=alt)
     with right:
         st.markdown("**Wrong labels**")
         alt = "Share of wrong labels before and after the correction"
-        components.show_figure(figures.wrong_labels(noise), "wrong-labels", alt=alt)
+        figure = load.figure(run, figures.wrong_labels, frames.noise)
+        components.show_figure(figure, "wrong-labels", alt=alt)
     if len(noise):
         sizes = noise.drop_duplicates("set")
         listed = ", ".join(f"{r.n_images:,} {r.set.lower()}" for r in sizes.itertuples())
@@ -248,14 +250,15 @@ def show() -> None:
             "the same `selfml train` command with `--resume` goes on from the last saved step.",
             icon=":material/error:",
         )
-    noise, others = load.frame(run, frames.noise), is_relabelled(run.info)
+    others = is_relabelled(run.info)  # no label of such a catalogue is verified
+    noise = pd.DataFrame() if others else load.frame(run, frames.noise)
     if run.has("flips"):
         _key_figures(run, noise)
         _next_steps(run)
         if others:
             relabelled_panel.show(run)
         else:
-            _noise(noise)
+            _noise(run, noise)
         trust_panel.show(run)
     if run.has("metrics"):
         metrics = load.table(run, "metrics")

@@ -121,7 +121,7 @@ class Benchmark:
         """
         names = all_methods()
         commands = self._commands(command)
-        with stop_on_signals(self.stop):
+        with stop_on_signals(self.stop, quiet=self.reporter.quiet):
             for seed in self.plan.seeds:
                 cells = self.plan.cells(names)
                 done = all(self.results.has(name, budget, seed) for name, budget in cells)

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,9 +51,15 @@ class Session:
             raise Interrupted
 
 
+STOPPING = b"\nStopping as soon as what is done is kept; Ctrl-C again stops at once.\n"
+
+
 @contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C or a polite kill asks for a stop at the next step; a second Ctrl-C stops at once."""
+def stop_on_signals(stop: threading.Event, *, quiet: bool = False) -> Iterator[None]:
+    """Ctrl-C or a polite kill asks for a stop at the next step; a second Ctrl-C stops at once.
+
+    That it was heard is said at once on standard error, but where ``quiet``.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -62,6 +68,9 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        if not quiet:
+            with suppress(OSError):  # a buffered stream may be in the middle of a write
+                os.write(2, STOPPING)
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -5,8 +5,9 @@ threads, photos of 64 px hold up the network and the explanations beside it. A p
 given encoded images through a pipe and answers with what they are; it imports nothing but NumPy
 and Pillow, and ends with its input, so that none is left behind by a program that was killed.
 
-Files are untrusted. A process that one of them ends (out of memory, or a fault of a decoder) is
-begun anew, its images are tried one by one, and one that ends two more by itself is unreadable.
+Files are untrusted. A process that one of them ends (out of memory, or a fault of a decoder) or
+keeps for `ANSWER_S` is begun anew, its images are tried one by one, and one that ends two more by
+itself is unreadable.
 
     python -m selfml.relabel.decoders ROOT SIZE_PX
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import selectors
 import signal
 import subprocess
 import sys
@@ -48,6 +50,9 @@ TRIES = 2  # of an image by itself, and of a start; what else is at work may end
 NICE = 5
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 END_S = 10.0  # that a process has to end by itself
+# That a process has for an answer: a photo of the largest size allowed takes seconds, and files on
+# a network may have to be waited for (our choice).
+ANSWER_S = 300.0
 
 
 def decode_photos(
@@ -124,7 +129,7 @@ class Decoder:
 
     def __init__(self, root: Path, size_px: int):
         self.root, self.size_px = root, size_px
-        self._is_ready = self._is_given_up = False
+        self._is_ready = self._is_given_up = self._is_late = False
         self._start()
 
     def _start(self) -> None:
@@ -185,6 +190,7 @@ class Decoder:
         self._await_start()
         try:
             _send(self._process.stdin, (images, thumbnails))
+            self._await_answer()
             pixels, found = pickle.load(self._process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise _Unanswered from error
@@ -201,6 +207,14 @@ class Decoder:
             status = self._begin_anew()
         raise ChildProcessError(f"a process that decodes photos does not start ({status})")
 
+    def _await_answer(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            self._is_late = not selector.select(ANSWER_S)
+        if self._is_late:
+            self._process.kill()
+            raise _Unanswered
+
     def _begin_anew(self) -> str:
         if self._is_given_up:
             raise ChildProcessError("a process that decoded photos was given up")
@@ -213,6 +227,8 @@ class Decoder:
             with suppress(OSError):  # what was still to be written has no reader
                 pipe.close()
         self._start()
+        if self._is_late:
+            return f"no answer within {ANSWER_S:g} s"
         return f"signal {-status}" if status < 0 else f"status {status}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfml.data.messages import DatasetError
-from selfml.relabel.source import Row, iter_rows
+from selfml.relabel.source import Row, iter_rows, unlisted
 from selfml.run import damaged
 
 PLAN_FILE = "plan.parquet"
@@ -34,8 +35,27 @@ SCHEMA = pa.schema(
 )
 
 
-def write_plan(source: Path, attributes: list[str], path: Path, shard_images: int) -> str:
-    """List a source into ``path``, shard by shard; returns the SHA-256 of what was written.
+@dataclass(frozen=True)
+class Listing:
+    """How a source was listed.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the plan.
+    table : str
+        Name of the table that lists a folder's image files; empty where none does.
+    n_unlisted : int
+        Image files of the folder that this table does not list.
+    """
+
+    sha256: str
+    table: str
+    n_unlisted: int
+
+
+def write_plan(source: Path, attributes: list[str], path: Path, shard_images: int) -> Listing:
+    """List a source into ``path``, shard by shard.
 
     Raises
     ------
@@ -43,7 +63,8 @@ def write_plan(source: Path, attributes: list[str], path: Path, shard_images: in
         Where the source cannot be read, or has no image.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    rows, n = iter_rows(source, attributes), 0
+    seen: set[int] = set()
+    rows, n = iter_rows(source, attributes, seen), 0
     try:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
             while shard := list(islice(rows, shard_images)):
@@ -56,7 +77,8 @@ def write_plan(source: Path, attributes: list[str], path: Path, shard_images: in
     finally:
         temporary.unlink(missing_ok=True)
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Listing(sha256, *unlisted(source, seen))
 
 
 class Plan:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,27 +75,67 @@ def source_root(source: Path) -> Path:
     return (source if source.is_dir() else source.parent).resolve()
 
 
-def iter_rows(source: Path, attributes: Sequence[str]) -> Iterator[Row]:
+def iter_rows(
+    source: Path, attributes: Sequence[str], seen: set[int] | None = None
+) -> Iterator[Row]:
     """Every image of a source in a fixed order, each name once (a second time it is an error).
 
     Parameters
     ----------
     attributes : sequence of str
         Those of the run, L.
+    seen : set of int, optional
+        Is given a number for the name of each, for :func:`unlisted`.
 
     Raises
     ------
     DatasetError
         In one line, where the source as a whole cannot be read.
     """
-    seen: set[int] = set()
+    seen = set() if seen is None else seen
     for row in _rows(source, list(attributes)):
-        key = int.from_bytes(hashlib.blake2b(row.image_id.encode(), digest_size=8).digest())
+        key = _number(row.image_id)
         if row.error is None and key in seen:
             yield Row(row.image_id, row.file, row.row, row.category, row.given, "listed before")
             continue
         seen.add(key)
         yield row
+
+
+def _number(name: str) -> int:
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest)
+
+
+def unlisted(source: Path, seen: Collection[int]) -> tuple[str, int]:
+    """The table that lists the image files of a folder, and how many it does not list.
+
+    Parameters
+    ----------
+    seen : collection of int
+        What :func:`iter_rows` gave of all that is listed.
+
+    Returns
+    -------
+    tuple of str and int
+        Empty and 0 where no table lists image files: of a CSV file, of Parquet files, and of a
+        folder without either.
+    """
+    if source.is_file() or _parquet_files(source):
+        return "", 0
+    listing = _listing(source)
+    if listing is None:
+        return "", 0
+    stored = list_image_files(source.resolve())
+    return listing.name, sum(_number(name) not in seen for name in stored)
+
+
+def _parquet_files(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("*.parquet") if not path.name.startswith("."))
+
+
+def _listing(root: Path) -> Path | None:
+    return next((root / name for name in LISTINGS if (root / name).is_file()), None)
 
 
 def _rows(source: Path, attributes: list[str]) -> Iterator[Row]:
@@ -106,8 +146,7 @@ def _rows(source: Path, attributes: list[str]) -> Iterator[Row]:
         else:
             yield from _csv_rows(source, attributes)
         return
-    shards = sorted(path for path in root.glob("*.parquet") if not path.name.startswith("."))
-    listing = next((root / name for name in LISTINGS if (root / name).is_file()), None)
+    shards, listing = _parquet_files(root), _listing(root)
     if shards:
         listed = {} if listing is None else _listed(listing, attributes)
         yield from _parquet_rows(shards, root, attributes, listed)

@@ -12,7 +12,7 @@ from selfml.relabel import parts
 from selfml.relabel.finish import finish
 from selfml.relabel.local import run_local
 from selfml.relabel.model import COEFFICIENTS, fingerprint
-from selfml.relabel.plan import PLAN_FILE, SHARD_IMAGES, Plan, write_plan
+from selfml.relabel.plan import PLAN_FILE, SHARD_IMAGES, Listing, Plan, write_plan
 from selfml.relabel.ray_engine import require_ray, run_ray
 from selfml.relabel.source import source_root
 from selfml.run import Run, RunError, RunWriter, clear_unfinished
@@ -58,6 +58,8 @@ class Done:
     n_images, n_unreadable, n_flips : int
     warning : str
         In one line, where the images are unlike those trained on (:mod:`selfml.relabel.unlike`).
+    unlisted : str
+        In one line, where the folder has images that its table does not list.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Done:
     n_unreadable: int
     n_flips: int
     warning: str = ""
+    unlisted: str = ""
 
 
 def relabel(
@@ -76,7 +79,7 @@ def relabel(
     engine: Engine | None = None,
     resume: bool = False,
     thumbnails: bool = True,
-    shard_images: int = SHARD_IMAGES,
+    shard_images: int | None = None,
     reporter: Reporter | None = None,
 ) -> Done:
     """Relabel the images of a source by a trained run, and write a run of them.
@@ -89,6 +92,8 @@ def relabel(
         A new folder, or with ``resume`` one that was begun so.
     coefficients : {"trained", "projection"}
         By the trained C_X, or by exact projection onto the hull of the basis.
+    shard_images : int, optional
+        Images a part; 2,048, or with ``resume`` as it was begun.
 
     Raises
     ------
@@ -100,7 +105,7 @@ def relabel(
     engine, reporter = engine or Engine(), reporter or Reporter()
     if coefficients not in COEFFICIENTS:
         raise ValueError(f"--coefficients: must be one of {COEFFICIENTS}, got {coefficients!r}")
-    if shard_images < 1:
+    if shard_images is not None and shard_images < 1:
         raise ValueError(f"--shard-images: must be at least 1, got {shard_images}")
     if engine.name == "ray":
         require_ray()
@@ -113,8 +118,8 @@ def relabel(
         if stop.is_set():
             raise Interrupted
 
-    with stop_on_signals(stop):
-        plan = _begin(
+    with stop_on_signals(stop, quiet=reporter.quiet):
+        plan, listing = _begin(
             run, source, out, resume=resume, shard_images=shard_images,
             coefficients=coefficients, thumbnails=thumbnails,
         )  # fmt: skip
@@ -132,7 +137,20 @@ def relabel(
                 run_ray(out, todo, check=check, advance=said, done=n_done, **options)
                 clear_unfinished(out / parts.PARTS)  # of workers that were killed
         with reporter.task("writing the run", plan.n_shards) as advance:
-            return Done(out, *finish(run, out, plan, check=check, advance=advance))
+            found = finish(run, out, plan, check=check, advance=advance)
+    return Done(out, *found, unlisted=_unlisted(source, listing))
+
+
+def _unlisted(source: Path, listing: Listing) -> str:
+    n = listing.n_unlisted
+    if not n:
+        return ""
+    which = f"{n:,} image file is" if n == 1 else f"{n:,} image files are"
+    them = "it" if n == 1 else "them"
+    return (
+        f"{which} left out: {source / listing.table} does not list {them}. List {them}, and "
+        "relabel into a new folder."
+    )
 
 
 def _telling(writer: RunWriter, plan: Plan, advance: Advance) -> Advance:
@@ -149,7 +167,9 @@ def _telling(writer: RunWriter, plan: Plan, advance: Advance) -> Advance:
     return tell
 
 
-def _begin(run: Run, source: Path, out: Path, *, resume: bool, shard_images: int, **how) -> Plan:
+def _begin(
+    run: Run, source: Path, out: Path, *, resume: bool, shard_images: int | None, **how
+) -> tuple[Plan, Listing]:
     """The plan of a new relabelling, or of the one that is resumed."""
     before = parts.read_manifest(out)
     status = Run(out).info.get("status") if (out / "run.json").exists() else None
@@ -165,16 +185,17 @@ def _begin(run: Run, source: Path, out: Path, *, resume: bool, shard_images: int
     source_root(source)
     (out / parts.PARTS).mkdir(parents=True, exist_ok=True)
     if before:
-        shard_images = before["shard_images"]
+        _same(before, {"shard_images": shard_images or before["shard_images"]}, out)
+    shard_images = before["shard_images"] if before else shard_images or SHARD_IMAGES
     place = out / (f".{PLAN_FILE}.again" if before else PLAN_FILE)
-    sha256 = write_plan(source, run.attributes, place, shard_images)
+    listing = write_plan(source, run.attributes, place, shard_images)
     wanted = {
         "version": 1,
         "run": str(run.path.resolve()),
         "fingerprint": known,
         "source": str(source.resolve()),
         "root": str(source_root(source)),
-        "plan_sha256": sha256,
+        "plan_sha256": listing.sha256,
         "shard_images": shard_images,
         **how,
     }
@@ -187,7 +208,7 @@ def _begin(run: Run, source: Path, out: Path, *, resume: bool, shard_images: int
         parts.write_manifest(out, wanted)
     plan = Plan(out / PLAN_FILE)
     _announce(run, source, out, plan)
-    return plan
+    return plan, listing
 
 
 def _same(before: dict, wanted: dict, out: Path) -> None:

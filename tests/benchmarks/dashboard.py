@@ -5,8 +5,9 @@
 
 Drawn runs (31 attributes, about 2.9 flips an image) are built into ``--work`` once and kept there.
 Times on the server are those of whole reruns (AppTest); bytes, memory and what a reader waits for
-are measured in Chromium over the real server. A busy machine makes the times that pass longer;
-the processors' time stands beside them, and the growth between sizes goes by it.
+are measured in Chromium over the real server, new tabs in one that nobody debugs. A busy machine
+makes the times that pass longer; the processors' time stands beside them, and the growth between
+sizes goes by it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ scripts come from the browser's cache, as they do from the second visit on (``_v
 that has never been there). A run is opened in two ways: chosen in a tab that shows another run,
 and by its address in a new tab, where the browser must first read Streamlit and Plotly again; what
 that alone takes is measured beside it, by a page of Streamlit with one chart and nothing else.
+New tabs are opened with no debugger in them (:mod:`tests.benchmarks.quiet_tab`), all else by
+Playwright.
 Beside the time that passed stands the time of all processors for server and browser together
 (``_cpu``): on two free cores what passes is less than that, on a busy machine much more.
 """
@@ -19,13 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from selfml.run import Run
 from tests.benchmarks.processors import spent_s
+from tests.benchmarks.quiet_tab import quiet_browser
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, LISTEN, running_server, settled
 
 LIMIT_MS = 120_000
+SECOND_VISITS = 3  # that are not timed: until a browser has kept a script as it compiled it
 VIEWS = ("", "map", "basis", "attributes", "flips")
 DRAWN = """() => {
   const plots = [...document.querySelectorAll('.js-plotly-plot')];
@@ -87,13 +91,6 @@ class Session:
         self.page.locator("h1").first.wait_for()
         settled(self.page)
 
-    def first_figure(self, view: str) -> tuple[float, float]:
-        """From the address to a drawn figure (ms, see :class:`Watch`)."""
-        watch = Watch()
-        self.page.goto(f"{self.url}/{view}?run={self.run}", wait_until="commit")
-        self.page.wait_for_function(DRAWN, polling="raf")
-        return watch.read()
-
     def chosen(self, run: str) -> tuple[float, float]:
         """From choosing another run in this tab to its figure (ms, see :class:`Watch`)."""
         self.page.evaluate(MARK)
@@ -120,8 +117,8 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 @contextmanager
-def returning_browser() -> Iterator[tuple[BrowserContext, Browser]]:
-    """Headless Chromium with a profile on the disk, as people have; and one that is new."""
+def returning_browser() -> Iterator[BrowserContext]:
+    """Headless Chromium with a profile on the disk, as people have."""
     own = str(CHROMIUM) if CHROMIUM.exists() else None
     how = {"executable_path": own, "args": ARGUMENTS}
     with (
@@ -131,27 +128,32 @@ def returning_browser() -> Iterator[tuple[BrowserContext, Browser]]:
         context = playwright.chromium.launch_persistent_context(
             profile, viewport={"width": 1280, "height": 900}, **how
         )
-        newcomer = playwright.chromium.launch(**how)
-        yield context, newcomer
-        newcomer.close()
+        yield context
         context.close()
 
 
-def measure_empty_page(context: BrowserContext, log: Path, repeats: int) -> dict[str, float]:
-    """``figure_empty``: a page of Streamlit with one chart, in new tabs."""
+def measure_new_tabs(url: str, run: str, log: Path, repeats: int, views: tuple[str, ...]):
+    """``figure_visit``, ``figure_<view>`` and ``figure_empty`` (ms, see :func:`measure_run`).
+
+    The page with one chart has a server of its own; its tabs and ours are opened in turns.
+    """
     script = log.with_name("one_chart.py")
     script.write_text(EMPTY_PAGE)
-    with running_server(log.parent, log, script=script) as (url, _):
-        _new_tab(context, url, "", "")  # its scripts into the browser's cache
-        return percentiles("figure_empty", [_new_tab(context, url, "", "") for _ in range(repeats)])
-
-
-def _new_tab(context: BrowserContext, url: str, run: str, view: str) -> tuple[float, float]:
-    page = context.new_page()
-    found = Session(page, url, run).first_figure(view)
-    settled(page)
-    page.wait_for_timeout(500)
-    page.close()
+    with (
+        quiet_browser() as browser,
+        running_server(log.parent, log.with_name("empty.log"), script=script) as (empty, _),
+    ):
+        visit, visit_cpu = browser.drawn_ms(f"{url}/?run={run}", DRAWN)
+        pages = {view or "overview": f"{url}/{view}?run={run}" for view in views} | {"empty": empty}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in pages}
+        for turn in range(-SECOND_VISITS, repeats):
+            for name, address in pages.items():
+                took = browser.drawn_ms(address, DRAWN)
+                if turn >= 0:
+                    times[name].append(took)
+    found = {"figure_visit": visit, "figure_visit_cpu": visit_cpu}
+    for name, measured in times.items():
+        found |= percentiles(f"figure_{name}", measured)
     return found
 
 
@@ -171,53 +173,40 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
         ``figure_empty``, of a lasso until its images, of an image until its labels and of a
         label until its receipt (not for a run without a map).
     """
-    found: dict[str, float] = {}
     name = run_folder.name
-    with (
-        running_server(run_folder.parent, log) as (url, pid),
-        returning_browser() as (context, newcomer),
-    ):
-
-        def note_memory(when: str) -> None:
-            found[f"pss_{when}"], found[f"anon_{when}"] = memory_mb(pid)
-
-        mapped = Run(run_folder).table("images", ["map_tsne_x"])["map_tsne_x"].notna().any()
-        one = Session(context.new_page(), url, "demo")
-        for view in (
-            "map",
-            "",
-        ):  # Streamlit's scripts into the browser, its modules into the server
-            one.open(view)
-            one.page.wait_for_function(DRAWN)  # the script for charts is the last that comes
-            one.page.wait_for_timeout(1000)
-        note_memory("idle")
-        found["figure_chosen"], found["figure_chosen_cpu"] = one.chosen(name)
-        one.run = name
-        found |= _bytes(one)
-        note_memory("first")
-        found |= _figures(context, url, name, repeats, ("", "map") if mapped else ("",))
-        found |= _lassos(one, repeats) if mapped else {}
-        note_memory("worked")
-        for _ in range(sessions - 1):
-            _bytes(Session(context.new_page(), url, name))
-        note_memory("tenth")
-        for page in context.pages[1:]:
-            page.close()
-        found |= measure_empty_page(context, log.with_name("empty.log"), repeats)
-        visitor = Session(newcomer.new_context().new_page(), url, name)
-        found["figure_visit"], found["figure_visit_cpu"] = visitor.first_figure("")
-    found["pss_each"] = (found["pss_tenth"] - found["pss_worked"]) / max(sessions - 1, 1)
-    return found
+    mapped = Run(run_folder).table("images", ["map_tsne_x"])["map_tsne_x"].notna().any()
+    with running_server(run_folder.parent, log) as (url, pid):
+        with returning_browser() as context:
+            found = _work(context, url, name, pid, sessions, repeats if mapped else 0)
+        views = ("", "map") if mapped else ("",)
+        return found | measure_new_tabs(url, name, log, repeats, views)
 
 
-def _figures(
-    context: BrowserContext, url: str, run: str, repeats: int, views: tuple[str, ...]
+def _work(
+    context: BrowserContext, url: str, name: str, pid: int, sessions: int, lassos: int
 ) -> dict[str, float]:
-    """The overview and the map, each time in a new tab."""
-    found = {}
-    for view in views:
-        times = [_new_tab(context, url, run, view) for _ in range(repeats)]
-        found |= percentiles(f"figure_{view or 'overview'}", times)
+    """All that is done in tabs that stay open, and the server's memory meanwhile."""
+    found: dict[str, float] = {}
+
+    def note_memory(when: str) -> None:
+        found[f"pss_{when}"], found[f"anon_{when}"] = memory_mb(pid)
+
+    one = Session(context.new_page(), url, "demo")
+    for view in ("map", ""):  # Streamlit's scripts into the browser, its modules into the server
+        one.open(view)
+        one.page.wait_for_function(DRAWN)  # the script for charts is the last that comes
+        one.page.wait_for_timeout(1000)
+    note_memory("idle")
+    found["figure_chosen"], found["figure_chosen_cpu"] = one.chosen(name)
+    one.run = name
+    found |= _bytes(one)
+    note_memory("first")
+    found |= _lassos(one, lassos) if lassos else {}
+    note_memory("worked")
+    for _ in range(sessions - 1):
+        _bytes(Session(context.new_page(), url, name))
+    note_memory("tenth")
+    found["pss_each"] = (found["pss_tenth"] - found["pss_worked"]) / max(sessions - 1, 1)
     return found
 
 

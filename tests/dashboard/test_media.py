@@ -33,6 +33,21 @@ def test_an_address_gives_the_picture(run, site):
     assert Image.open(io.BytesIO(body)).size == (96, 96)
 
 
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_every_image_has_its_own_picture_however_many_places_are_read_together(
+    run, site, monkeypatch, block
+):
+    monkeypatch.setattr(media, "BLOCK", block)
+    media._places.cache_clear()
+    places = run.table("images", ["thumbnail_offset", "thumbnail_bytes"])
+    for index, (offset, n_bytes) in enumerate(places.itertuples(index=False)):
+        status, _, body = get(site, media.image_url(run, index))
+        assert (status, body) == (200, run.thumbnail(offset, n_bytes))
+    for index in (len(places), len(places) + 2 * block, -1):
+        assert get(site, media.image_url(run, index))[0] == 404
+    media._places.cache_clear()
+
+
 def test_thumbnails_of_a_relabelling_are_jpeg_and_said_to_be(run, site, monkeypatch):
     sink = io.BytesIO()
     Image.new("RGB", (5, 7), "red").save(sink, "JPEG")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard import load
 from dashboard.figures import overview as figures
 from dashboard.frames import overview as frames
 from selfml.run import Run, RunWriter
@@ -123,3 +125,26 @@ def test_what_was_learned_from_decisions_is_said_as_text(tmp_path, open_view, mo
     text = text_of(open_view("overview", run="next"))
     assert "95.0 % come out as decided (90.0 % in &lt;b&gt;old)" in text
     assert "MAP on the same test images 75.10 -&gt; 75.60 %" in text
+
+
+def test_figures_are_drawn_once_for_each_state_and_showing_them_leaves_them_alone(
+    runs_folder, tmp_path, open_view
+):
+    shown = Run(runs_folder / "tiny")
+    made = load.figure(shown, figures.wrong_labels, frames.noise)
+    drawn = figures.wrong_labels(frames.noise(shown)).to_json()
+    assert made.to_json() == drawn
+    for _ in range(2):
+        open_view("overview", run="tiny")
+    assert load.figure(shown, figures.wrong_labels, frames.noise) is made
+    assert made.to_json() == drawn
+    assert load.figure(shown, figures.labels_per_image, frames.noise).to_json() != drawn
+    changed = Run(shutil.copytree(shown.path, tmp_path / "tiny"))
+    given = np.array(changed.array("labels_given"))
+    before = load.figure(changed, figures.wrong_labels, frames.noise).to_json()
+    assert before == drawn
+    writer = RunWriter(changed.path)
+    writer.write_array("labels_corrected", given)
+    writer.update(step=1)
+    again = load.figure(Run(changed.path), figures.wrong_labels, frames.noise)
+    assert again.to_json() != drawn

@@ -66,23 +66,25 @@ def test_a_run_without_its_images_has_no_photo(run, site):
     assert get(site, media.photo_url(run, 3))[0] == 404
 
 
-def test_the_names_are_read_once_for_each_state_of_the_run(run, site, monkeypatch):
-    read, table = [], Run.table
+def test_only_the_name_of_the_photo_asked_for_is_read_as_the_run_says_it_now(
+    run, site, monkeypatch
+):
+    read, table, rows_of = [], Run.table, Run.table_rows
 
-    def counted(self, name, columns=None):
-        read.append(name)
-        return table(self, name, columns)
+    def counted(self, name, rows, columns=None):
+        read.append((name, len(rows), columns))
+        return rows_of(self, name, rows, columns)
 
-    monkeypatch.setattr(Run, "table", counted)
+    monkeypatch.setattr(Run, "table", None)
+    monkeypatch.setattr(Run, "table_rows", counted)
     for index in (3, 4, 5):
         assert size_of(get(site, media.photo_url(run, index))[2])[0] == 200 + index
-    assert read == ["images"]
+    assert read == [("images", 1, ["image_id"])] * 3
     images = table(run, "images")
     names = images["image_id"].tolist()
     names[3], names[4] = names[4], names[3]
     RunWriter(run.path).write_table("images", images.assign(image_id=names))
     assert size_of(get(site, media.photo_url(run, 3))[2])[0] == 204
-    assert read == ["images"] * 2
 
 
 def test_a_few_are_decoded_at_once(run, site, monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 from selfml.config import Config, with_settings
 from selfml.nn import fitting
 from selfml.nn.fitting import (
+    STOPPING,
     Interrupted,
     Session,
     fit_stage,
@@ -277,7 +278,7 @@ def test_progress_reaches_the_end(tmp_path):
 
 # ---------------------------------------------------------------------------------------- signals
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_ask_and_the_second_insists(number):
+def test_signals_ask_and_the_second_insists(number, capfd):
     stop = threading.Event()
     before = signal.getsignal(number)
     with stop_on_signals(stop):
@@ -286,6 +287,15 @@ def test_signals_ask_and_the_second_insists(number):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+    assert capfd.readouterr().err == STOPPING.decode()  # once, at the first
+
+
+def test_a_stop_of_quiet_work_says_nothing(capfd):
+    stop = threading.Event()
+    with stop_on_signals(stop, quiet=True):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.is_set()
+    assert capfd.readouterr().err == ""
 
 
 def test_signals_are_left_alone_in_other_threads():

@@ -247,6 +247,8 @@ def test_photos_unlike_those_trained_on_are_warned_of(
     selfml = command_line(monkeypatch, capsys)
     options = ("--shard-images", 40, "--no-thumbnails")
     one_line(selfml("relabel", run, catalogue, "--out", out, *options), "add --resume")
+    other = ("--shard-images", 41, "--no-thumbnails", "--resume")
+    one_line(selfml("relabel", run, catalogue, "--out", out, *other), "another --shard-images")
     done = go(run, catalogue, out, resume=True)
     assert bool(done.warning) == warned
     selfml = selfml("relabel", run, catalogue, "--out", tmp_path / "again", *options)

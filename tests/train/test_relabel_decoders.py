@@ -140,6 +140,18 @@ def test_what_a_file_does_to_a_decoder_costs_that_image_alone(
     assert capfd.readouterr().err == ""
 
 
+def test_an_image_that_keeps_a_decoder_for_ever_costs_that_image_alone(tmp_path, monkeypatch):
+    decoder = faulty(tmp_path, monkeypatch, "time.sleep(600)")
+    decoder.decode([jpeg(5)], thumbnails=False)  # it has started
+    monkeypatch.setattr(d, "ANSWER_S", 1.5)
+    started = time.monotonic()
+    found = decoder.decode([jpeg(5), DEADLY], thumbnails=False)
+    decoder.close()
+    assert time.monotonic() - started < 30
+    assert not isinstance(found[0], UnreadableImage)
+    assert str(found[1]) == "decoding it ends the decoder (no answer within 1.5 s)"
+
+
 @pytest.mark.parametrize("n_images", [1, 3])
 def test_one_that_was_killed_meanwhile_costs_no_image(decoder, n_images):
     decoder.decode([jpeg(1)], thumbnails=False)

@@ -93,6 +93,22 @@ def test_a_damaged_parquet_file_costs_its_own_rows(trained, catalogue, tmp_path)
     assert errors.notna().to_numpy().nonzero()[0].tolist() == list(range(30, 40))
 
 
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_photos_that_the_table_does_not_list_are_counted(trained, catalogue, tmp_path, selfml, n):
+    root, out = tmp_path / "shop", tmp_path / "out"
+    shutil.copytree(catalogue, root)
+    table = pd.read_csv(root / "labels.csv", dtype=str).iloc[:20]
+    for name in pd.read_csv(root / "labels.csv")["file_name"].iloc[20 + n :]:
+        (root / name).unlink()
+    table.iloc[3, -1] = "maybe"  # a row that cannot be used lists its image all the same
+    table.to_csv(root / "labels.csv", index=False)
+    said = selfml("relabel", trained, root, "--out", out).out
+    noun = {0: "", 1: "1 image file is left out: ", 3: "3 image files are left out: "}[n]
+    assert noun in said
+    assert said.count("left out") == bool(n)
+    assert f"{out}: 19 images relabelled" in said
+
+
 def test_a_shard_without_a_readable_image(trained, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
