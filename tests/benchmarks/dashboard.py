@@ -103,8 +103,11 @@ def _opening(at: dict[str, float], size: str) -> list[Row]:
         if f"figure_{view}_p50" in at:
             p50 = at[f"figure_{view}_p50"]
             rows.append((f"open {size}: first figure, {view} in a new tab (p50)", p50, "ms", 2000))
-    floor = at["figure_empty_p50"]
-    rows.append(("  of that, Streamlit and Plotly: a page of one chart (p50)", floor, "ms", None))
+    for name, what in (
+        ("empty", "  of that, Streamlit and Plotly: a page of one chart (p50)"),
+        ("debugged", "  the same while a debugger looks on, as Playwright does"),
+    ):
+        rows.append((what, at[f"figure_{name}_p50"], "ms", None))
     rows.append((f"open {size}: server's memory, first session", at["pss_first"], "MiB", 300))
     rows.append((f"open {size}: each further session", at["pss_each"], "MiB", 50))
     return rows

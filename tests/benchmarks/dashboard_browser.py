@@ -133,7 +133,7 @@ def returning_browser() -> Iterator[BrowserContext]:
 
 
 def measure_new_tabs(url: str, run: str, log: Path, repeats: int, views: tuple[str, ...]):
-    """``figure_visit``, ``figure_<view>`` and ``figure_empty`` (ms, see :func:`measure_run`).
+    """``figure_visit``, ``figure_<view>``, ``_empty``, ``_debugged`` (ms, see :func:`measure_run`).
 
     The page with one chart has a server of its own; its tabs and ours are opened in turns.
     """
@@ -145,10 +145,11 @@ def measure_new_tabs(url: str, run: str, log: Path, repeats: int, views: tuple[s
     ):
         visit, visit_cpu = browser.drawn_ms(f"{url}/?run={run}", DRAWN)
         pages = {view or "overview": f"{url}/{view}?run={run}" for view in views} | {"empty": empty}
+        pages["debugged"] = empty
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in pages}
         for turn in range(-SECOND_VISITS, repeats):
             for name, address in pages.items():
-                took = browser.drawn_ms(address, DRAWN)
+                took = browser.drawn_ms(address, DRAWN, debugged=name == "debugged")
                 if turn >= 0:
                     times[name].append(took)
     found = {"figure_visit": visit, "figure_visit_cpu": visit_cpu}
@@ -170,8 +171,9 @@ def measure_run(run_folder: Path, log: Path, repeats: int, sessions: int = 10) -
         for the first time in an open tab), ``figure_visit`` (the overview in a browser without
         Streamlit's scripts); and what :func:`percentiles` gives of the overview and the map in
         new tabs, ``figure_<view>``, of a page with one chart and nothing else,
-        ``figure_empty``, of a lasso until its images, of an image until its labels and of a
-        label until its receipt (not for a run without a map).
+        ``figure_empty``, of that while a debugger looks on, ``figure_debugged``, of a lasso until
+        its images, of an image until its labels and of a label until its receipt (not for a run
+        without a map).
     """
     name = run_folder.name
     mapped = Run(run_folder).table("images", ["map_tsne_x"])["map_tsne_x"].notna().any()

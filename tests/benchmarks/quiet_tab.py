@@ -2,9 +2,10 @@
 
 Playwright and WebDriver turn on the debugger's ``Runtime`` domain in every tab. While it is on, V8
 looks up the line of every frame of each error that a script makes, for which it parses the
-functions on the way anew; Plotly, 4.7 MB, makes some while it is read. On two cores that is .5 to
-.7 s which no reader waits for, also on a page of Streamlit with nothing but one chart. Here that
-domain stays off: the page itself notes when its figure is drawn, and is asked for it
+functions on the way anew; Plotly, 4.7 MB, makes some while it is read. On two cores that is half a
+second which no reader waits for, also on a page of Streamlit with nothing but one chart
+(``figure_debugged`` beside ``figure_empty`` in the benchmark of the dashboard). Here that domain
+stays off: the page itself notes when its figure is drawn, and is asked for it
 (Chrome DevTools Protocol, ``Runtime.evaluate`` alone).
 """
 
@@ -56,13 +57,15 @@ class QuietBrowser:
                     raise RuntimeError(f"{method}: {said['error']['message']}")
                 return said["result"]
 
-    def drawn_ms(self, url: str, drawn: str) -> tuple[float, float]:
+    def drawn_ms(self, url: str, drawn: str, *, debugged: bool = False) -> tuple[float, float]:
         """Open ``url`` in a new tab, wait until ``drawn`` is true there, and close it.
 
         Parameters
         ----------
         drawn : str
             A function of JavaScript without arguments; asked at every frame.
+        debugged : bool
+            Turn the debugger's domain on, as Playwright does.
 
         Returns
         -------
@@ -77,6 +80,8 @@ class QuietBrowser:
         tab = self._call("Target.createTarget", url="about:blank")["targetId"]
         session = self._call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         self._call("Page.enable", session)
+        if debugged:
+            self._call("Runtime.enable", session)
         self._call("Page.addScriptToEvaluateOnNewDocument", session, source=NOTE % drawn)
         cpu_s, start_s, until = spent_s(own=False), time.time(), time.monotonic() + LIMIT_S
         self._call("Page.navigate", session, url=url)

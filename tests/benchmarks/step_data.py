@@ -15,6 +15,20 @@ from selfml.nn.reconstruction import SparseReconstruction
 N_ATTRIBUTES = 17
 
 
+def explainer_operations(config: Config, d: int) -> float:
+    """Operations of a batch that no explainer of these sizes can do without, forward and backward.
+
+    Its matrix products forward, and of each one product of its gradient (some need two); an
+    addition is counted as one.
+    """
+    b, k, hidden = config.train.batch_size, config.basis.n_atoms, config.flips.hidden
+    rank = config.basis.rank
+    logits = d * rank * (b + k) + b * rank * k if rank else b * d * k
+    residual = b * hidden * (d + 3 * N_ATTRIBUTES)
+    forward = logits + b * k * (d + N_ATTRIBUTES) + residual * (2 if config.flips.distil else 1)
+    return 2.0 * 2.0 * forward
+
+
 class Drawn:
     """Pixels, maps, labels and evidence of ``n`` images, of the sizes of a configuration."""
 

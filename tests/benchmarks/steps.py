@@ -32,7 +32,7 @@ from selfml.nn.devices import shared_by
 from selfml.nn.fitting import jit_choice, keep_freed_memory
 from selfml.nn.input_pipeline import Batches
 from selfml.nn.model import SelfML
-from tests.benchmarks.step_data import N_ATTRIBUTES, Drawn
+from tests.benchmarks.step_data import N_ATTRIBUTES, Drawn, explainer_operations
 
 LIMIT_JOINT = 1.10  # of the plain step
 LIMITS = {"training": 0.45, "inference": 0.60}  # of the bound, on a GPU
@@ -55,6 +55,8 @@ class Measured:
         Floating-point operations a second of a large matrix product.
     forward : float
         Operations an image, forward.
+    explainer : float
+        Operations a batch that the explainer's matrix products take at least.
     batch : int
     """
 
@@ -66,6 +68,7 @@ class Measured:
     inference_s: float
     bound: float
     forward: float
+    explainer: float
     batch: int
 
     @property
@@ -234,6 +237,7 @@ def measure(config: Config, *, images: int, steps: int, turns: int, side: int) -
             inference_s,
             bound_of(side),
             forward_operations(classifier, config.data.size_px),
+            explainer_operations(config, d),
             config.train.batch_size,
         )
 
@@ -256,7 +260,9 @@ def lines(found: Measured, config: Config, on_gpu: bool) -> list[str]:
         f"joint / plain: {found.ratio:.3f}, limit {LIMIT_JOINT:.2f}: "
         + verdict(found.ratio <= LIMIT_JOINT),
         f"on cached maps: plain {1e3 * float(np.median(found.cached_plain)):.2f} ms, joint "
-        f"{1e3 * float(np.median(found.cached_joint)):.2f} ms, {found.cached_ratio:.3f} of it",
+        f"{1e3 * float(np.median(found.cached_joint)):.2f} ms, {found.cached_ratio:.3f} of it; "
+        f"the explainer's matrix products alone take {1e3 * found.explainer / found.bound:.2f} ms "
+        "at the bound",
         f"inference: {1 / found.inference_s:,.0f} images/s",
         f"input alone: {found.batch / found.input_s:,.0f} images/s, "
         f"{100 * found.input_s / plain:.0f} % of the plain step's time",
