@@ -129,10 +129,10 @@ def _frame(
     try:
         return _function(_run, *args)
     finally:
-        give_back()
+        _give_back()
 
 
-def give_back() -> None:
+def _give_back() -> None:
     """Return memory that reading took and does not need any more to the system.
 
     Arrow and the C library keep it otherwise, in each of the threads that sessions run in: half

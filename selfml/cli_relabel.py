@@ -31,7 +31,7 @@ def relabel(
     ] = "trained",
     shard_images: Annotated[
         int | None,
-        typer.Option(min=1, help="Images a part, what a stop may lose. [default: 2048]"),
+        typer.Option(min=1, help="Images a part, what a stop may lose; by default 2048."),
     ] = None,
     thumbnails: Annotated[bool, typer.Option(help="Keep small pictures for the dashboard.")] = True,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier call stopped.")] = False,

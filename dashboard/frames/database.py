@@ -25,11 +25,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from selfml.run import Run, damaged
+from selfml.run import Run, RunError, damaged
 
 MAX_TABLES = 12
 KEEPS_FREED = "allocator_bulk_deallocation_flush_threshold"  # of DuckDB, by default 512 MiB
-UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 #: table of a run -> what is kept of it, in which order of rows. ``mixed`` numbers flips from 1: the
 #: surest one of each attribute and direction, then the second of each, and so on; of equals, those
 #: that stand without basis images come last. A number to sort by makes late pages twice as fast.
@@ -52,6 +51,8 @@ KEPT = {
     "images": "SELECT image_index, category, split FROM read_parquet(?)",
     "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
+#: what is no damage of a file: a table that was put out of memory, a database that has ended
+NOT_OF_FILES = (duckdb.CatalogException, duckdb.FatalException, duckdb.OutOfMemoryException)
 NO_COLUMNS = dict.fromkeys(("bare", "learned", "verified"), "false")
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
@@ -60,6 +61,9 @@ _tables: OrderedDict[str, None] = OrderedDict()
 _origins: dict[str, tuple[str, list[Any]]] = {}
 _lock = Lock()  # of the tables
 _opening = Lock()  # of the database
+_setting = Lock()  # of what is kept of freed memory
+#: as many as are within :func:`giving_back`
+_giving: list[None] = []
 
 
 @cache
@@ -76,19 +80,32 @@ def _database() -> duckdb.DuckDBPyConnection:
         return _opened()
 
 
+def _renew(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let go of a database that refuses all queries: tables in it are read again when needed."""
+    with _opening:
+        if _opened() is connection:
+            _opened.cache_clear()
+            _tables.clear()
+
+
 @contextmanager
 def giving_back() -> Iterator[None]:
-    """What is freed within goes back to the system at once.
+    """What is freed meanwhile, here or in another thread, goes back to the system at once.
 
     DuckDB would keep it: 20 MiB after the tables of 60,000 images are read, 54 after one join over
     the coefficients of a million. Most queries free little, and giving that back takes 12 ms of
     each.
     """
-    _answer(f"SET {KEEPS_FREED} = '0B'", [])
+    with _setting:
+        _answer(f"SET {KEEPS_FREED} = '0B'", [])
+        _giving.append(None)
     try:
         yield
     finally:
-        _answer(f"RESET {KEEPS_FREED}", [])
+        with _setting:
+            _giving.pop()
+            if not _giving:
+                _answer(f"RESET {KEEPS_FREED}", [])
 
 
 def ask(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
@@ -111,6 +128,7 @@ def ask(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
     with _lock:  # nobody puts them out again before the answer is there
         try:
             for table in named:
+                _tables.pop(table, None)
                 _load(table)
             return _answer(sql, values, **arrays)
         finally:
@@ -118,15 +136,34 @@ def ask(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
 
 
 def _answer(sql: str, values: list[Any], **arrays: np.ndarray) -> pd.DataFrame:
-    with _database().cursor() as cursor:
-        for name, array in arrays.items():
-            cursor.register(name, pa.table({"key": array}))
-        try:
+    database = _database()
+    try:
+        return _answer_of(database, sql, values, **arrays)
+    except duckdb.FatalException:  # what another query did to the database
+        _renew(database)
+        return _answer_of(_database(), sql, values, **arrays)
+    except RunError as error:
+        if isinstance(error.__cause__, duckdb.InternalException):
+            _renew(database)
+        raise
+
+
+def _answer_of(
+    database: duckdb.DuckDBPyConnection, sql: str, values: list[Any], **arrays: np.ndarray
+) -> pd.DataFrame:
+    files = dict.fromkeys(v for v in values if isinstance(v, str) and v.endswith(".parquet"))
+    try:
+        with database.cursor() as cursor:
+            for name, array in arrays.items():
+                cursor.register(name, pa.table({"key": array}))
             return cursor.execute(sql, values).df()
-        except UNREADABLE as error:
-            files = dict.fromkeys(v for v in values if isinstance(v, str) and ".parquet" in v)
-            named = [file for file in files if file in str(error)] or list(files)
-            raise damaged(", ".join(named), error) from error
+    except NOT_OF_FILES:
+        raise
+    except (duckdb.Error, UnicodeDecodeError) as error:  # of damaged files DuckDB raises many kinds
+        if not files:
+            raise
+        named = [file for file in files if file in str(error)] or list(files)
+        raise damaged(", ".join(named), error) from error
 
 
 def kept(
@@ -184,4 +221,4 @@ def _load(table: str) -> None:
 def _drop_oldest() -> None:
     """Put tables beyond ``MAX_TABLES`` out of memory; ``_lock`` is held."""
     while len(_tables) > MAX_TABLES:
-        _answer(f"DROP TABLE {_tables.popitem(last=False)[0]}", [])
+        _answer(f"DROP TABLE IF EXISTS {_tables.popitem(last=False)[0]}", [])

@@ -98,14 +98,17 @@ def iter_parquet(
 
 def list_image_files(root: Path) -> set[str]:
     """Return the relative POSIX names of the image files under ``root`` (hidden ones are not)."""
-    found = set()
+    return set(iter_image_files(root))
+
+
+def iter_image_files(root: Path) -> Iterator[str]:
+    """The same one by one, in no order."""
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name in files:
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
-                found.add((relative / name).as_posix())
-    return found
+                yield (relative / name).as_posix()
 
 
 def look_for_images(

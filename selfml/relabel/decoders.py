@@ -50,8 +50,8 @@ TRIES = 2  # of an image by itself, and of a start; what else is at work may end
 NICE = 5
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 END_S = 10.0  # that a process has to end by itself
-# That a process has for an answer: a photo of the largest size allowed takes seconds, and files on
-# a network may have to be waited for (our choice).
+# That a process has for an answer, about several images or one: a photo of the largest size allowed
+# takes seconds, and files on a network may have to be waited for (our choice).
 ANSWER_S = 300.0
 
 
@@ -226,8 +226,9 @@ class Decoder:
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # what was still to be written has no reader
                 pipe.close()
+        late, self._is_late = self._is_late, False
         self._start()
-        if self._is_late:
+        if late:
             return f"no answer within {ANSWER_S:g} s"
         return f"signal {-status}" if status < 0 else f"status {status}"
 

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from selfml.corrections import restore
 from selfml.data.messages import DatasetError, quote
-from selfml.data.storage import list_image_files
+from selfml.data.storage import iter_image_files, list_image_files
 from selfml.data.tables import LABEL_CODES, name_problem, read_header, tidy_name
 
 NAMES, IMAGES = ("file_name", "image_id"), ("image_bytes", "image")
@@ -126,7 +126,7 @@ def unlisted(source: Path, seen: Collection[int]) -> tuple[str, int]:
     listing = _listing(source)
     if listing is None:
         return "", 0
-    stored = list_image_files(source.resolve())
+    stored = iter_image_files(source.resolve())
     return listing.name, sum(_number(name) not in seen for name in stored)
 
 
@@ -176,7 +176,8 @@ def _csv_rows(path: Path, attributes: list[str]) -> Iterator[Row]:
     for number, row in cells:
         if len(row) != len(header):
             error = f"row {number}: {len(row)} cells under {len(header)} columns"
-            yield _unusable(row[name_at] if len(row) > name_at else "", number, error, attributes)
+            name = tidy_name(row[name_at]) if len(row) > name_at else ""
+            yield _unusable(name, number, error, attributes)
             continue
         name = tidy_name(row[name_at])
         problem = name_problem(name)

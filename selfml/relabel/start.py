@@ -218,6 +218,7 @@ def _same(before: dict, wanted: dict, out: Path) -> None:
         "plan_sha256": "the source lists other images or labels than then",
         "run": "it was begun with another run",
         "source": "it was begun with another source",
+        "shard_images": f"it was begun with --shard-images {before['shard_images']}",
     }
     if changed:
         why = words.get(changed[0], f"it was begun with another --{changed[0].replace('_', '-')}")

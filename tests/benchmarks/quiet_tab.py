@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from playwright.sync_api import sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
 from tests.benchmarks.processors import spent_s
@@ -95,7 +96,11 @@ class QuietBrowser:
         return found
 
     def _asked(self, session: str, expression: str) -> Any:
-        return self._call("Runtime.evaluate", session, expression=expression)["result"].get("value")
+        try:
+            said = self._call("Runtime.evaluate", session, expression=expression)
+        except RuntimeError:  # there is no document between the old one and the new one
+            return None
+        return said["result"].get("value")
 
 
 @contextmanager
@@ -105,21 +110,33 @@ def quiet_browser() -> Iterator[QuietBrowser]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ["--headless=new", SIZE, f"--remote-debugging-port={port}"]
         options += [f"--user-data-dir={profile}", "about:blank"]
-        command = [str(CHROMIUM), *ARGUMENTS, *options]
+        command = [_chromium(), *ARGUMENTS, *options]
         chromium = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             with connect(_address(port), max_size=None, proxy=None) as connection:
                 yield QuietBrowser(connection)
         finally:
             chromium.terminate()
-            chromium.wait(20)
+            try:
+                chromium.wait(20)
+            except subprocess.TimeoutExpired:
+                chromium.kill()
+                chromium.wait()
+
+
+def _chromium() -> str:
+    if CHROMIUM.exists():
+        return str(CHROMIUM)
+    with sync_playwright() as playwright:
+        return playwright.chromium.executable_path
 
 
 def _address(port: int) -> str:
     end = time.monotonic() + 60
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version") as said:
+            with direct.open(f"http://127.0.0.1:{port}/json/version", timeout=5) as said:
                 return json.load(said)["webSocketDebuggerUrl"]
         except OSError:
             if time.monotonic() > end:

@@ -11,10 +11,12 @@ from functools import cache, partial
 from threading import Barrier, Event
 
 import duckdb
+import numpy as np
 import pytest
 
-from dashboard.frames import database
-from selfml.run import Run, RunError, RunWriter
+from dashboard.frames import database, overview
+from dashboard.frames import map as map_frames
+from selfml.run import Run, RunError, RunWriter, damaged
 
 
 @pytest.fixture
@@ -195,3 +197,63 @@ def test_memory_that_reading_a_table_freed_is_given_back(run, monkeypatch):
     RunWriter(run.path).write_table("flips", run.table("flips").iloc[:1])
     assert database.ask(f"FROM {database.kept(run, 'flips')}", [])["kept"].tolist() == ["0 bytes"]
     assert database.ask(kept, [])["kept"].tolist() != ["0 bytes"]  # queries keep theirs
+
+
+def test_what_is_damaged_within_a_file_is_one_line_and_costs_other_runs_nothing(run, tmp_path):
+    """DuckDB raises a dozen kinds of errors of such files, some of which end the database."""
+    bad = Run(shutil.copytree(run.path, tmp_path / "bad"))
+    whole = bad.table_path("images").read_bytes()
+    expected = (map_frames.categories(run), overview.is_mapped(run))
+    flips, rng, said = database.kept(run, "flips"), np.random.default_rng(0), []
+    end = len(whole) - 8  # of the part that says where all columns are
+    start = end - int.from_bytes(whole[-8:-4], "little")
+    for _ in range(60):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(start, end, 8)] = rng.integers(0, 256, 8)
+        bad.table_path("images").write_bytes(data.tobytes())
+        for asked in (map_frames.categories, overview.is_mapped):
+            try:
+                asked(bad)
+            except RunError as error:
+                said.append(str(error))
+    assert len(said) > 30
+    assert all("images.parquet: cannot be read, it is damaged" in one for one in said)
+    assert not any("\n" in one for one in said)
+    assert (map_frames.categories(run), overview.is_mapped(run)) == expected
+    n = database.ask(f"SELECT count(*) AS n FROM {flips}", [])["n"].iloc[0]
+    assert n == len(run.table("flips"))
+
+
+@pytest.mark.parametrize("error", [duckdb.FatalException, duckdb.InternalException])
+def test_a_database_that_has_ended_is_begun_anew(run, monkeypatch, error):
+    flips, before, answer_of = database.kept(run, "flips"), database._opened(), database._answer_of
+    images = str(run.table_path("images"))
+
+    def ended(connection, sql, values, **arrays):
+        if connection is before:
+            if error is duckdb.InternalException and values:
+                raise damaged(images, "inside") from error("inside")
+            raise duckdb.FatalException("database has been invalidated")
+        return answer_of(connection, sql, values, **arrays)
+
+    monkeypatch.setattr(database, "_answer_of", ended)
+    if error is duckdb.InternalException:
+        with pytest.raises(RunError, match="inside"):
+            database.ask("SELECT count(*) AS n FROM read_parquet(?)", [images])
+        assert database._opened() is not before
+    n = database.ask(f"SELECT count(*) AS n FROM {flips}", [])["n"].iloc[0]
+    assert n == len(run.table("flips"))
+    assert database._opened() is not before
+
+
+def test_what_is_freed_is_given_back_until_the_last_is_through():
+    def kept() -> str:
+        found = database.ask(f"SELECT current_setting('{database.KEEPS_FREED}') AS v", [])
+        return str(found["v"].iloc[0])
+
+    usual = kept()
+    with database.giving_back():
+        with database.giving_back():
+            assert kept() == "0 bytes"
+        assert kept() == "0 bytes"
+    assert kept() == usual != "0 bytes"

@@ -17,7 +17,8 @@ QUIET = Reporter(quiet=True)
 
 
 def go(run: Path, source: Path, out: Path, **how) -> Done:
-    return relabel(run, source, out, reporter=QUIET, **{"shard_images": SHARD, **how})
+    sizes = {} if how.get("resume") else {"shard_images": SHARD}
+    return relabel(run, source, out, reporter=QUIET, **{**sizes, **how})
 
 
 def rows_of(out: Path) -> pd.DataFrame:

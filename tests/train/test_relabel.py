@@ -248,7 +248,9 @@ def test_photos_unlike_those_trained_on_are_warned_of(
     options = ("--shard-images", 40, "--no-thumbnails")
     one_line(selfml("relabel", run, catalogue, "--out", out, *options), "add --resume")
     other = ("--shard-images", 41, "--no-thumbnails", "--resume")
-    one_line(selfml("relabel", run, catalogue, "--out", out, *other), "another --shard-images")
+    one_line(
+        selfml("relabel", run, catalogue, "--out", out, *other), "begun with --shard-images 40"
+    )
     done = go(run, catalogue, out, resume=True)
     assert bool(done.warning) == warned
     selfml = selfml("relabel", run, catalogue, "--out", tmp_path / "again", *options)
