@@ -215,7 +215,7 @@ class Run:
         try:
             with pa.OSFile(str(path)) as file:  # opened once: a path is opened again for the data
                 return pq.read_table(file, columns=columns, filters=first).to_pandas()
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise damaged(path, error) from error
 
     def table_rows(
@@ -236,7 +236,7 @@ class Run:
         path = self._there(f"{name}.parquet")
         try:
             return read_rows(path, np.asarray(rows, np.int64), columns)
-        except (pa.ArrowException, IndexError, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, IndexError, OSError, ValueError, KeyError) as error:
             raise damaged(path, error) from error
 
     def n_rows(self, name: str) -> int:

@@ -51,8 +51,14 @@ KEPT = {
     "images": "SELECT image_index, category, split FROM read_parquet(?)",
     "coefficients": "SELECT * FROM read_parquet(?) ORDER BY basis_index, image_index",
 }
-#: what is no damage of a file: a table that was put out of memory, a database that has ended
-NOT_OF_FILES = (duckdb.CatalogException, duckdb.FatalException, duckdb.OutOfMemoryException)
+#: what is no damage of a file, such as a table that was put out of memory
+NOT_OF_FILES = (
+    duckdb.CatalogException,
+    duckdb.FatalException,
+    duckdb.InterruptException,
+    duckdb.OutOfMemoryException,
+    duckdb.ParserException,
+)
 NO_COLUMNS = dict.fromkeys(("bare", "learned", "verified"), "false")
 _NAMED = re.compile(rf"runs\.(?:{'|'.join(KEPT)})_[0-9a-f]{{24}}")
 #: the tables in memory, last used last
@@ -64,6 +70,8 @@ _opening = Lock()  # of the database
 _setting = Lock()  # of what is kept of freed memory
 #: as many as are within :func:`giving_back`
 _giving: list[None] = []
+#: how many databases ended, and how many had when tables were last read
+_databases = [0, 0]
 
 
 @cache
@@ -85,7 +93,7 @@ def _renew(connection: duckdb.DuckDBPyConnection) -> None:
     with _opening:
         if _opened() is connection:
             _opened.cache_clear()
-            _tables.clear()
+            _databases[0] += 1
 
 
 @contextmanager
@@ -152,18 +160,21 @@ def _answer_of(
     database: duckdb.DuckDBPyConnection, sql: str, values: list[Any], **arrays: np.ndarray
 ) -> pd.DataFrame:
     files = dict.fromkeys(v for v in values if isinstance(v, str) and v.endswith(".parquet"))
-    try:
-        with database.cursor() as cursor:
-            for name, array in arrays.items():
-                cursor.register(name, pa.table({"key": array}))
+    with database.cursor() as cursor:
+        for name, array in arrays.items():
+            cursor.register(name, pa.table({"key": array}))
+        try:
             return cursor.execute(sql, values).df()
-    except NOT_OF_FILES:
-        raise
-    except (duckdb.Error, UnicodeDecodeError) as error:  # of damaged files DuckDB raises many kinds
-        if not files:
+        except NOT_OF_FILES:
             raise
-        named = [file for file in files if file in str(error)] or list(files)
-        raise damaged(", ".join(named), error) from error
+        except (duckdb.Error, UnicodeDecodeError) as error:  # damaged files raise many kinds
+            if not files:
+                raise
+            for file in map(Path, files):
+                if not file.exists():
+                    Run(file.parent).n_rows(file.stem)  # says what is missing
+            named = [file for file in files if file in str(error)] or list(files)
+            raise damaged(", ".join(named), error) from error
 
 
 def kept(
@@ -209,6 +220,9 @@ def _load(table: str) -> None:
     DuckDB compresses what is in memory, to a quarter here, when told to write it down: by force, or
     it would not while anybody reads.
     """
+    if _databases[0] != _databases[1]:
+        _databases[1] = _databases[0]
+        _tables.clear()
     if table not in _tables:
         sql, values = _origins[table]
         with giving_back():

@@ -53,6 +53,7 @@ END_S = 10.0  # that a process has to end by itself
 # That a process has for an answer, about several images or one: a photo of the largest size allowed
 # takes seconds, and files on a network may have to be waited for (our choice).
 ANSWER_S = 300.0
+LATE = 2  # images, one after the other, that get no answer: then their disk has none
 
 
 def decode_photos(
@@ -130,6 +131,7 @@ class Decoder:
     def __init__(self, root: Path, size_px: int):
         self.root, self.size_px = root, size_px
         self._is_ready = self._is_given_up = self._is_late = False
+        self._n_late = 0
         self._start()
 
     def _start(self) -> None:
@@ -170,7 +172,7 @@ class Decoder:
         Raises
         ------
         ChildProcessError
-            In one line, where no process can be started.
+            In one line, where no process can be started, or several images get no answer.
         """
         try:
             return self._ask(list(images), thumbnails)
@@ -183,8 +185,20 @@ class Decoder:
             try:
                 return self._ask([image], thumbnails)[0]
             except _Unanswered:
-                status = self._begin_anew()
+                late, status = self._is_late, self._begin_anew()
+        if late:
+            return self._late()
         return UnreadableImage(f"decoding it ends the decoder ({status})")
+
+    def _late(self) -> UnreadableImage:
+        self._n_late += 1
+        said = f"no answer within {ANSWER_S:g} s"
+        if self._n_late < LATE:
+            return UnreadableImage(f"decoding it: {said}")
+        raise ChildProcessError(
+            f"{LATE} photos in a row, {said}; see that the disk they are on answers, then go on "
+            "with --resume"
+        )
 
     def _ask(self, images: list[Encoded], thumbnails: bool) -> list[Photo]:
         self._await_start()
@@ -192,6 +206,7 @@ class Decoder:
             _send(self._process.stdin, (images, thumbnails))
             self._await_answer()
             pixels, found = pickle.load(self._process.stdout)
+            self._n_late = 0
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise _Unanswered from error
         return [

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfml.data.messages import DatasetError
-from selfml.relabel.source import Row, iter_rows, unlisted
+from selfml.relabel.source import Listed, Row, iter_rows, unlisted
 from selfml.run import damaged
 
 PLAN_FILE = "plan.parquet"
@@ -63,8 +63,8 @@ def write_plan(source: Path, attributes: list[str], path: Path, shard_images: in
         Where the source cannot be read, or has no image.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    seen: set[int] = set()
-    rows, n = iter_rows(source, attributes, seen), 0
+    listed = Listed()
+    rows, n = iter_rows(source, attributes, listed), 0
     try:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
             while shard := list(islice(rows, shard_images)):
@@ -78,7 +78,7 @@ def write_plan(source: Path, attributes: list[str], path: Path, shard_images: in
         temporary.unlink(missing_ok=True)
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Listing(sha256, *unlisted(source, seen))
+    return Listing(sha256, *unlisted(source, listed))
 
 
 class Plan:

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,6 +62,25 @@ class Row:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Names of a source, a number of 8 bytes for each.
+
+    Attributes
+    ----------
+    names : set of int
+        Of every row.
+    unusable : set of int
+        As files are called, of rows that name one but cannot be used.
+    """
+
+    names: set[int] = field(default_factory=set)
+    unusable: set[int] = field(default_factory=set)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self.names or number in self.unusable
+
+
 def source_root(source: Path) -> Path:
     """The folder that names in a source are relative to, resolved.
 
@@ -76,7 +95,7 @@ def source_root(source: Path) -> Path:
 
 
 def iter_rows(
-    source: Path, attributes: Sequence[str], seen: set[int] | None = None
+    source: Path, attributes: Sequence[str], listed: Listed | None = None
 ) -> Iterator[Row]:
     """Every image of a source in a fixed order, each name once (a second time it is an error).
 
@@ -84,21 +103,24 @@ def iter_rows(
     ----------
     attributes : sequence of str
         Those of the run, L.
-    seen : set of int, optional
-        Is given a number for the name of each, for :func:`unlisted`.
+    listed : Listed, optional
+        Is given the name of each, for :func:`unlisted`.
 
     Raises
     ------
     DatasetError
         In one line, where the source as a whole cannot be read.
     """
-    seen = set() if seen is None else seen
+    listed = listed or Listed()
+    seen = listed.names
     for row in _rows(source, list(attributes)):
         key = _number(row.image_id)
         if row.error is None and key in seen:
             yield Row(row.image_id, row.file, row.row, row.category, row.given, "listed before")
             continue
         seen.add(key)
+        if row.error is not None and not row.file:
+            listed.unusable.add(_number(tidy_name(row.image_id)))
         yield row
 
 
@@ -107,12 +129,12 @@ def _number(name: str) -> int:
     return int.from_bytes(digest)
 
 
-def unlisted(source: Path, seen: Collection[int]) -> tuple[str, int]:
+def unlisted(source: Path, listed: Listed) -> tuple[str, int]:
     """The table that lists the image files of a folder, and how many it does not list.
 
     Parameters
     ----------
-    seen : collection of int
+    listed : Listed
         What :func:`iter_rows` gave of all that is listed.
 
     Returns
@@ -127,7 +149,7 @@ def unlisted(source: Path, seen: Collection[int]) -> tuple[str, int]:
     if listing is None:
         return "", 0
     stored = iter_image_files(source.resolve())
-    return listing.name, sum(_number(name) not in seen for name in stored)
+    return listing.name, sum(_number(name) not in listed for name in stored)
 
 
 def _parquet_files(root: Path) -> list[Path]:
@@ -176,8 +198,7 @@ def _csv_rows(path: Path, attributes: list[str]) -> Iterator[Row]:
     for number, row in cells:
         if len(row) != len(header):
             error = f"row {number}: {len(row)} cells under {len(header)} columns"
-            name = tidy_name(row[name_at]) if len(row) > name_at else ""
-            yield _unusable(name, number, error, attributes)
+            yield _unusable(row[name_at] if len(row) > name_at else "", number, error, attributes)
             continue
         name = tidy_name(row[name_at])
         problem = name_problem(name)

@@ -200,7 +200,7 @@ def test_memory_that_reading_a_table_freed_is_given_back(run, monkeypatch):
 
 
 def test_what_is_damaged_within_a_file_is_one_line_and_costs_other_runs_nothing(run, tmp_path):
-    """DuckDB raises a dozen kinds of errors of such files, some of which end the database."""
+    """DuckDB raises a dozen kinds of errors of such files, some of which can end the database."""
     bad = Run(shutil.copytree(run.path, tmp_path / "bad"))
     whole = bad.table_path("images").read_bytes()
     expected = (map_frames.categories(run), overview.is_mapped(run))
@@ -211,7 +211,7 @@ def test_what_is_damaged_within_a_file_is_one_line_and_costs_other_runs_nothing(
         data = np.frombuffer(whole, np.uint8).copy()
         data[rng.integers(start, end, 8)] = rng.integers(0, 256, 8)
         bad.table_path("images").write_bytes(data.tobytes())
-        for asked in (map_frames.categories, overview.is_mapped):
+        for asked in (map_frames.categories, overview.is_mapped, places):
             try:
                 asked(bad)
             except RunError as error:
@@ -222,6 +222,17 @@ def test_what_is_damaged_within_a_file_is_one_line_and_costs_other_runs_nothing(
     assert (map_frames.categories(run), overview.is_mapped(run)) == expected
     n = database.ask(f"SELECT count(*) AS n FROM {flips}", [])["n"].iloc[0]
     assert n == len(run.table("flips"))
+
+
+def places(run: Run) -> None:
+    map_frames.places(run, "tsne")
+
+
+def test_a_file_that_has_gone_is_missing_and_not_damaged(run):
+    run.table_path("images").unlink()
+    for asked in (map_frames.categories, places):
+        with pytest.raises(RunError, match=r"images.parquet: is missing, though training"):
+            asked(run)
 
 
 @pytest.mark.parametrize("error", [duckdb.FatalException, duckdb.InternalException])

@@ -149,7 +149,20 @@ def test_an_image_that_keeps_a_decoder_for_ever_costs_that_image_alone(tmp_path,
     decoder.close()
     assert time.monotonic() - started < 30
     assert not isinstance(found[0], UnreadableImage)
-    assert str(found[1]) == "decoding it ends the decoder (no answer within 1.5 s)"
+    assert str(found[1]) == "decoding it: no answer within 1.5 s"
+
+
+def test_where_image_after_image_gets_no_answer_it_stops_and_calls_none_unreadable(
+    tmp_path, monkeypatch
+):
+    """As where the disk that they are on has gone: a later call reads them."""
+    decoder = faulty(tmp_path, monkeypatch, "time.sleep(600)")
+    decoder.decode([jpeg(5)], thumbnails=False)
+    monkeypatch.setattr(d, "ANSWER_S", 0.3)
+    with pytest.raises(ChildProcessError, match="2 photos in a row, no answer") as error:
+        decoder.decode([DEADLY] * 3, thumbnails=False)
+    decoder.close()
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("n_images", [1, 3])
