@@ -156,7 +156,7 @@ def test_a_shard_that_no_worker_can_do_is_one_line(trained, catalogue, tmp_path)
     run = shutil.copytree(trained, tmp_path / "run")
     out = tmp_path / "out"
     with pytest.raises(Interrupted):
-        relabel(run, catalogue, out, shard_images=50, reporter=Interrupting("relabelling", 50))
+        relabel(run, catalogue, out, shard_images=SHARD, reporter=Interrupting("relabelling", 50))
     (run / "basis.npy").write_bytes(b"damaged")
     manifest = parts.read_manifest(out)
     parts.write_manifest(out, manifest | {"fingerprint": fingerprint(Run(run))})
