@@ -8,13 +8,11 @@ complete run never changes. Axes: N images, K basis atoms, L attributes, d featu
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from selfml.files import renamed, write_atomic
 from selfml.row_groups import read_rows, rows_together
 from selfml.run_format import ARRAYS, READABLE_VERSIONS, SCHEMA_VERSION, SCHEMAS, STATUSES
 
@@ -42,33 +41,6 @@ def damaged(path: Path | str, why: object) -> RunError:
 def utc_now() -> str:
     """The present time in UTC, ISO 8601, seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that readers see the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _renamed(temporary, path) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _renamed(temporary: Path, path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name when it is whole; what a full disk cut off is not left there."""
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def clear_unfinished(folder: Path) -> None:
-    """Remove what killed writers left in ``folder``; only when nobody is at work there."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 class RunWriter:
@@ -141,7 +113,7 @@ class RunWriter:
         if array.ndim != len(axes):
             raise ValueError(f"{name}: must have axes {axes}, got shape {array.shape}")
         temporary = self.path / f".{name}.npy.tmp"
-        with _renamed(temporary, self.path / f"{name}.npy") as file:
+        with renamed(temporary, self.path / f"{name}.npy") as file:
             np.save(file, np.ascontiguousarray(array, dtype=dtype))
 
 

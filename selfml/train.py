@@ -14,11 +14,12 @@ from selfml.data.dataset import Dataset, DatasetError
 from selfml.decided import keep_decisions
 from selfml.evaluate import evaluate, store
 from selfml.faithfulness_measures import measure_faithfulness
+from selfml.files import clear_unfinished
 from selfml.maps import MapsUnavailable, write_maps
 from selfml.nn.devices import shared_by
 from selfml.nn.fitting import Interrupted, Session, stop_on_signals
 from selfml.progress import Reporter
-from selfml.run import Run, RunWriter, clear_unfinished
+from selfml.run import Run, RunWriter
 from selfml.run_start import check_out, origin, plan
 from selfml.stages import EXPLAINER_BATCH, Training
 from selfml.training_data import prepare

@@ -8,7 +8,8 @@ FLOORS: dict[str, dict[int, tuple[str, ...]]] = {
     "selfml": {
         0: (
             *("selfml", "selfml.config", "selfml.config_sections", "selfml.run_format"),
-            *("selfml.run", "selfml.row_groups", "selfml.decisions", "selfml.decision_tables"),
+            *("selfml.run", "selfml.files", "selfml.row_groups"),
+            *("selfml.decisions", "selfml.decision_tables"),
             *("selfml.decision_queries", "selfml.decision_records", "selfml.migrations.*"),
             *("selfml.decision_changes", "selfml.decision_index"),
             *("selfml.store_health", "selfml.store_copies", "selfml.postgres_connection"),

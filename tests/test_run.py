@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from selfml.run import Run, RunError, RunWriter, catalogue_of, list_runs, write_atomic
+from selfml.files import write_atomic
+from selfml.run import Run, RunError, RunWriter, catalogue_of, list_runs
 from selfml.run_format import ARRAYS, SCHEMA_VERSION, SCHEMAS
 
 GOLDEN = Path(__file__).parent / "golden" / "run_schema.json"

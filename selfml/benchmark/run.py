@@ -26,10 +26,10 @@ from selfml.benchmark.store import NO_BUDGET, Results
 from selfml.benchmark.tables import report
 from selfml.config import Config, ConfigError, differences, load_recipe, to_toml
 from selfml.data.dataset import DatasetError
+from selfml.files import write_atomic
 from selfml.metrics import mean_average_precision
 from selfml.nn.fitting import stop_on_signals
 from selfml.progress import Reporter
-from selfml.run import write_atomic
 from selfml.training_data import TrainingData
 
 TUNING_BUDGET = 500

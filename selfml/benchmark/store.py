@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from selfml.run import write_atomic
+from selfml.files import write_atomic
 
 NO_BUDGET = "-"
 COLUMNS = {"method": "str", "budget": "str", "seed": "int64", "metric": "str", "value": "float64"}

@@ -19,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from selfml.files import write_atomic
 from selfml.relabel.source import Row
-from selfml.run import damaged, write_atomic
+from selfml.run import damaged
 
 PARTS, MANIFEST_FILE = "parts", "relabel.json"
 

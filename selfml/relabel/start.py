@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfml.files import clear_unfinished
 from selfml.nn.fitting import Interrupted, stop_on_signals
 from selfml.progress import Advance, Reporter
 from selfml.relabel import parts
@@ -15,7 +16,7 @@ from selfml.relabel.model import COEFFICIENTS, fingerprint
 from selfml.relabel.plan import PLAN_FILE, SHARD_IMAGES, Listing, Plan, write_plan
 from selfml.relabel.ray_engine import require_ray, run_ray
 from selfml.relabel.source import source_root
-from selfml.run import Run, RunError, RunWriter, clear_unfinished
+from selfml.run import Run, RunError, RunWriter
 from selfml.run_start import origin
 
 ENGINES = ("local", "ray")

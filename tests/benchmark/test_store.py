@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selfml import run
+from selfml import files
 from selfml.benchmark.store import COLUMNS, Results, empty_frame
 
 
@@ -48,7 +48,7 @@ def test_a_half_written_cell_does_not_count(tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.os, "replace", stopped)
+    monkeypatch.setattr(files.os, "replace", stopped)
     with pytest.raises(KeyboardInterrupt):
         results.add("b", "all", 0, [("map", 2.0)])
     monkeypatch.undo()

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from selfml import decision_tables
 from selfml.decisions import Cell, Store, StoreError
-from selfml.run import Run, RunWriter, write_atomic
+from selfml.files import write_atomic
+from selfml.run import Run, RunWriter
 
 SHOP = [Cell(f"{n}.jpg", "Red", 0, 1) for n in range(5_000)]
 
